@@ -1,0 +1,51 @@
+# One environment for everything: made at first use, made again when its two files change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench evidence docs lint types arrows wheel-test clean
+
+help:  ## show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY)  ## watch a learning algorithm being invented, in under a minute
+	@$(BIN)/selftaught evolve --preset demo --seconds 45 --out runs/demo --fresh
+
+test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
+	@$(BIN)/python -m pytest
+
+bench: $(READY)  ## measure the speed of program evolution on this machine
+	@$(BIN)/python benchmarks/programs.py
+
+evidence: $(READY)  ## repeat the experiments behind the figures, each with its control
+	@$(BIN)/python benchmarks/evidence.py
+
+docs: $(READY)  ## write docs/performance.md anew from benchmarks/results
+	@$(BIN)/python -m benchmarks.report
+
+lint: $(READY)  ## check the style
+	@$(BIN)/ruff check --quiet .
+	@echo "lint: clean"
+
+types: $(READY)  ## check the types
+	@$(BIN)/mypy
+
+arrows: $(READY)  ## check that imports point downwards only
+	@$(BIN)/lint-imports --no-logo > $(VENV)/arrows.txt 2>&1 || { cat $(VENV)/arrows.txt; exit 1; }
+	@grep '^Contracts:' $(VENV)/arrows.txt
+
+wheel-test: $(READY)  ## build the wheel, install it elsewhere and use it
+	@sh tests_wheel/run.sh $(BIN)/python
+
+clean:  ## remove the environment, the caches and what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("selftaught needs Python 3.11 or newer, but this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
+	@echo "making the environment in $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,212 @@
+"""Turn a live program into the kernel's records: addresses, byte offsets, constants.
+
+Slots in use are laid out densely behind the header, so only they are zeroed and only they need cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from selftaught.programs.jit import compiled
+from selftaught.programs.kernel import CONTROL_ID, FUSED_BASE, FUSED_ID
+from selftaught.programs.liveness import CLASSES, IN1, IN2, OUT, SWAPS, U1, slot_bit
+from selftaught.programs.operators import OPERATORS
+
+__all__ = ["EXTRA_RECORDS", "encode"]
+
+#: Records beside the instructions: stop, train, next, and a copy for each aliased instruction (at worst all).
+EXTRA_RECORDS = 8
+NEEDS_TEMPORARY = np.array([op.alias == "temp" for op in OPERATORS])
+STOP, NEXT = CONTROL_ID["stop"], CONTROL_ID["next"]
+COPY_VECTOR, COPY_MATRIX = CONTROL_ID["copy_vector"], CONTROL_ID["copy_matrix"]
+VECTOR_CONSTANT, MATRIX_CONSTANT = 57, 58
+
+
+@compiled
+def _size_of(kind, dims):  # type: ignore[no-untyped-def]
+    """Return the bytes of a scalar (1), vector (2) or matrix (3) slot."""
+    unit = 4 * dims[1]
+    if kind == 1:
+        return unit
+    if kind == 2:
+        return unit * dims[0]
+    return unit * dims[0] * dims[0]
+
+
+@compiled
+def _place(bit, kind, dims, offsets, used):  # type: ignore[no-untyped-def]
+    """Return the byte offset of a slot, laying it out at first use."""
+    if offsets[bit] < 0:
+        offsets[bit] = used[0]
+        used[0] += _size_of(kind, dims)
+    return offsets[bit]
+
+
+@compiled
+def _read(kind, slot, part, shape, dims, written, offsets, used):  # type: ignore[no-untyped-def]
+    """Return the byte offset an input is read from; odd means from the example."""
+    classes = shape[3] == CLASSES
+    zero = 64 + kind  # bits 65..67: one zero slot a type; 68..70: temporaries
+    if kind == 2 and slot == 0:
+        return 1 if part > 0 else _place(zero, kind, dims, offsets, used)
+    if classes and kind == 2 and slot == 1:
+        return _size_of(2, dims) + 1 if part == 2 else _place(zero, kind, dims, offsets, used)
+    if kind == 1 and slot == 0:
+        if part < 2 or classes:
+            return _place(zero, kind, dims, offsets, used)
+        return _place(0, kind, dims, offsets, used)
+    bit = slot_bit(kind, slot, shape)
+    if written & (U1 << np.uint64(bit)) == 0:
+        return _place(zero, kind, dims, offsets, used)
+    return _place(bit, kind, dims, offsets, used)
+
+
+@compiled
+def encode(code, sizes, shape, dims, table, after, records, records64, offsets, starts):  # type: ignore[no-untyped-def]
+    """Write the records of a live program; return the bytes of memory it needs, header included.
+
+    Args:
+        code, sizes, shape: the live program (see `liveness`).
+        dims: int64: features, lanes, header bytes.
+        table: the kernel's addresses.
+        after: uint64 (n,), slots live after each instruction.
+        records, records64: the same memory as int32 (m, 8) and int64 (m, 4), m >= 2n + EXTRA_RECORDS.
+        offsets: scratch int64 (72,).
+        starts: gets the record numbers of setup, predict, the judge (train or valid), learn, and the bit that
+            says whether the judge finds the prediction in `acc`.
+    """
+    for i in range(72):
+        offsets[i] = -1
+    used = np.empty(1, np.int64)
+    used[0] = dims[2]
+    written = np.uint64(0)
+    total = sizes[0] + sizes[1] + sizes[2]
+    for i in range(total):
+        word = code[i, 0]
+        kind = OUT[word & 255]
+        if kind:
+            written |= U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
+    classes = shape[3] == CLASSES
+    if classes:
+        output = _place(shape[0] + 2, 2, dims, offsets, used)
+        written |= U1 << np.uint64(shape[0] + 2)
+    else:
+        output = _place(1, 1, dims, offsets, used)
+        written |= U1 << np.uint64(1)
+    label = _place(0, 1, dims, offsets, used)
+    at = 0
+    place = 0
+    acc = np.int64(-1)
+    for part in range(3):
+        starts[part if part < 2 else 3] = at
+        if part != 2:
+            acc = -1
+        elif not classes:
+            acc = output
+        end = place + sizes[part]
+        while place < end:
+            word = code[place, 0]
+            op = word & 255
+            if OUT[op] == 0:
+                place += 1
+                continue
+            out_bit = slot_bit(OUT[op], (word >> 8) & 255, shape)
+            out = _place(out_bit, OUT[op], dims, offsets, used)
+            a = np.int64(0)
+            b = np.int64(0)
+            bits = 0
+            if IN1[op]:
+                a = _read(IN1[op], (word >> 16) & 255, part, shape, dims, written, offsets, used)
+                if IN1[op] == 1 and a == acc:
+                    bits |= 1
+            if IN2[op]:
+                b = _read(IN2[op], (word >> 24) & 255, part, shape, dims, written, offsets, used)
+                if IN2[op] == 1 and b == acc:
+                    bits |= 2
+            # Two instructions as one, when the second reads what the first wrote.
+            if place + 1 < end and OUT[op] >= 2 and not (NEEDS_TEMPORARY[op] and (a == out or b == out)):
+                word2 = code[place + 1, 0]
+                op2 = word2 & 255
+                if IN1[op2] == OUT[op] and IN2[op2] == OUT[op]:
+                    a2 = _read(IN1[op2], (word2 >> 16) & 255, part, shape, dims, written, offsets, used)
+                    b2 = _read(IN2[op2], (word2 >> 24) & 255, part, shape, dims, written, offsets, used)
+                    link = 0
+                    if a2 == out and b2 != out:
+                        link = 1
+                    elif b2 == out and a2 != out:
+                        link = 2
+                        if SWAPS[op2]:
+                            link = 1
+                            b2 = a2
+                    pair = FUSED_ID[op, op2, link] if link else -1
+                    out2_bit = slot_bit(OUT[op2], (word2 >> 8) & 255, shape)
+                    out2 = _place(out2_bit, OUT[op2], dims, offsets, used)
+                    # The product reads its whole vector for every row: the sum must not overwrite it.
+                    if NEEDS_TEMPORARY[op] and OUT[op2] == 2 and out2 == b:
+                        pair = -1
+                    if pair >= 0:
+                        keep = 0
+                        if out2_bit != out_bit and (after[place + 1] >> np.uint64(out_bit)) & U1:
+                            keep = 2
+                        records64[at, 0] = table[FUSED_BASE + 4 * pair + keep + (bits & 1)]
+                        records[at, 2] = out
+                        records[at, 3] = a
+                        records[at, 4] = b
+                        at += 1
+                        records64[at, 0] = 0
+                        records[at, 2] = out2
+                        records[at, 3] = a2
+                        records[at, 4] = b2
+                        at += 1
+                        place += 2
+                        if OUT[op2] == 1:
+                            acc = out2
+                        continue
+            records64[at, 0] = table[4 * op + bits]
+            records[at, 2] = out
+            records[at, 3] = a
+            records[at, 4] = b
+            records[at, 5] = code[place, 1]
+            records[at, 6] = code[place, 2]
+            records[at, 7] = code[place, 3]
+            if op == VECTOR_CONSTANT:
+                records[at, 2] = out + _index(code[place, 1], dims[0]) * 4 * dims[1]
+                records[at, 5] = code[place, 2]
+            elif op == MATRIX_CONSTANT:
+                element = _index(code[place, 1], dims[0]) * dims[0] + _index(code[place, 2], dims[0])
+                records[at, 2] = out + element * 4 * dims[1]
+                records[at, 5] = code[place, 3]
+            elif NEEDS_TEMPORARY[op] and (a == out or b == out):
+                temporary = _place(67 + OUT[op], OUT[op], dims, offsets, used)
+                records[at, 2] = temporary
+                at += 1
+                records64[at, 0] = table[COPY_VECTOR if OUT[op] == 2 else COPY_MATRIX]
+                records[at, 2] = out
+                records[at, 3] = temporary
+                records[at, 4] = 0
+            at += 1
+            place += 1
+            if OUT[op] == 1:
+                acc = out
+        if part == 0:
+            records64[at, 0] = table[STOP]
+            at += 1
+        elif part == 1:
+            starts[2] = at
+            starts[4] = 1 if acc == output and not classes else 0
+            records64[at, 0] = 0
+            records[at, 2] = label
+            records[at, 3] = output
+            records[at, 4] = 0
+            at += 1
+        else:
+            records64[at, 0] = table[NEXT]
+            at += 1
+    return used[0]
+
+
+@compiled
+def _index(bits, features):  # type: ignore[no-untyped-def]
+    """Return the element a constant fraction names: int(float32(F) * f), at most F - 1."""
+    fraction = np.int32(bits).view(np.float32)
+    return min(np.int64(np.float32(features) * fraction), features - 1)

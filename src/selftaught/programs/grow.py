@@ -1,0 +1,344 @@
+"""Generation and mutation that know what is live: no proposal is spent on code that does nothing.
+
+The rules hold for any program, whatever it computes: a new instruction writes what something reads, a
+changed one is one that matters, and slots that hold something are read more often than empty ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from selftaught.programs.classic import insert_at, remove_at
+from selftaught.programs.instructions import alter_constant, draw_constants, pack
+from selftaught.programs.jit import compiled
+from selftaught.programs.liveness import CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
+from selftaught.programs.streams import below, uniform
+
+__all__ = ["MOVES", "grow_program", "mutate_live", "splice"]
+
+#: Moves of the live mutation; `moves` of a search holds their weights in this order.
+MOVES = (
+    "alter_input", "alter_constant", "swap_operator", "redraw", "insert", "wrap_input", "remove", "alter_output",
+    "move", "copy_constant",
+)  # fmt: skip
+READ_HELD = 0.75  # how often an input is drawn among slots that hold something
+
+
+@compiled
+def held_slots(code, sizes, shape):  # type: ignore[no-untyped-def]
+    """Return the mask of slots that hold something: inputs, prediction, and whatever is written."""
+    mask = U1 | U1 << np.uint64(1) | U1 << np.uint64(shape[0])
+    for i in range(sizes[0] + sizes[1] + sizes[2]):
+        word = code[i, 0]
+        kind = OUT[word & 255]
+        if kind:
+            mask |= U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
+    return mask
+
+
+@compiled
+def draw_input(state, rules, kind, held):  # type: ignore[no-untyped-def]
+    """Draw an input slot, mostly one that holds something."""
+    count = rules.slots[kind]
+    slot = below(state, count)
+    if uniform(state) < READ_HELD:
+        for _ in range(8):
+            if held & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+                break
+            slot = below(state, count)
+    return slot
+
+
+@compiled
+def _draw_wanted(state, rules, wanted):  # type: ignore[no-untyped-def]
+    """Draw one of the writable slots in a mask; return (type, slot), type 0 when there is none."""
+    count = 0
+    for kind in range(1, 4):
+        for slot in range(rules.first[kind], rules.slots[kind]):
+            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+                count += 1
+    if count == 0:
+        return 0, 0
+    chosen = below(state, count)
+    for kind in range(1, 4):
+        for slot in range(rules.first[kind], rules.slots[kind]):
+            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+                if chosen == 0:
+                    return kind, slot
+                chosen -= 1
+    return 0, 0
+
+
+@compiled
+def _draw_op(state, rules, part, kind):  # type: ignore[no-untyped-def]
+    """Draw an operator of a function whose result has this type, or -1."""
+    count = 0
+    for j in range(rules.num_ops[part]):
+        count += OUT[rules.ops[part, j]] == kind
+    if count == 0:
+        return -1
+    chosen = below(state, count)
+    for j in range(rules.num_ops[part]):
+        if OUT[rules.ops[part, j]] == kind:
+            if chosen == 0:
+                return rules.ops[part, j]
+            chosen -= 1
+    return -1
+
+
+@compiled
+def _write(state, rules, part, code, at, kind, slot, held):  # type: ignore[no-untyped-def]
+    """Write an instruction with a fixed output and everything else fresh; False where no operator fits."""
+    op = _draw_op(state, rules, part, kind)
+    if op < 0:
+        return False
+    in1 = draw_input(state, rules, IN1[op], held) if IN1[op] else 0
+    in2 = draw_input(state, rules, IN2[op], held) if IN2[op] else 0
+    code[at, 0] = pack(op, slot, in1, in2)
+    draw_constants(state, code, at, op)
+    return True
+
+
+@compiled
+def _needed(code, first, last, wanted, shape):  # type: ignore[no-untyped-def]
+    """Return the slots needed before instructions first..last-1, given those wanted after them."""
+    for i in range(last - 1, first - 1, -1):
+        word = code[i, 0]
+        op = word & 255
+        if OUT[op] == 0:
+            continue
+        bit = U1 << np.uint64(slot_bit(OUT[op], (word >> 8) & 255, shape))
+        if wanted & bit == 0:
+            continue
+        if op != 57 and op != 58:
+            wanted &= ~bit
+        if IN1[op]:
+            wanted |= U1 << np.uint64(slot_bit(IN1[op], (word >> 16) & 255, shape))
+        if IN2[op]:
+            wanted |= U1 << np.uint64(slot_bit(IN2[op], (word >> 24) & 255, shape))
+    return wanted
+
+
+@compiled
+def grow_program(state, rules, code, sizes):  # type: ignore[no-untyped-def]
+    """Write a random program backwards from its output, each instruction writing a slot that is needed."""
+    shape = rules.shape
+    output = U1 << np.uint64(shape[0] + 2 if shape[3] == CLASSES else 1)
+    everything = ~np.uint64(0)
+    outside = U1 | U1 << np.uint64(shape[0])
+    if shape[3] == CLASSES:
+        outside |= U1 << np.uint64(shape[0] + 1)
+    for part in range(3):
+        sizes[part] = 0
+    wanted = output
+    for part in (1, 2, 0):
+        first = sizes[0] if part == 1 else sizes[0] + sizes[1]
+        if part == 0:
+            first = 0
+        if rules.num_ops[part] == 0:
+            continue
+        span = rules.most[part] - rules.least[part]
+        target = rules.least[part] + below(state, span + 1)
+        if part == 2:
+            # What Predict needs from outside is what Learn may write; it goes on needing it.
+            wanted = _needed(code, sizes[0], sizes[0] + sizes[1], output, shape) & ~outside
+        if part == 0:
+            after = _needed(code, sizes[0] + sizes[1], sizes[0] + sizes[1] + sizes[2], wanted, shape)
+            wanted = (_needed(code, sizes[0], sizes[0] + sizes[1], output | after, shape)) & ~outside
+        for _ in range(target):
+            kind, slot = _draw_wanted(state, rules, wanted)
+            if kind == 0:
+                break
+            insert_at(code, sizes, part, first)
+            if not _write(state, rules, part, code, first, kind, slot, everything):
+                remove_at(code, sizes, part, first)
+                continue
+            wanted = _needed(code, first, first + 1, wanted, shape) & ~outside
+            if part == 2:
+                wanted |= _needed(code, sizes[0], sizes[0] + sizes[1], output, shape) & ~outside
+
+
+@compiled
+def _part_of(sizes, at):  # type: ignore[no-untyped-def]
+    if at < sizes[0]:
+        return 0
+    return 1 if at < sizes[0] + sizes[1] else 2
+
+
+@compiled
+def _pick(state, rules, sizes):  # type: ignore[no-untyped-def]
+    """Draw a place among the instructions of functions that may change, or -1."""
+    total = sizes[0] + sizes[1] + sizes[2]
+    if total == 0:
+        return -1
+    for _ in range(16):
+        at = below(state, total)
+        if rules.num_ops[_part_of(sizes, at)]:
+            return at
+    return -1
+
+
+@compiled
+def mutate_live(state, rules, moves, code, sizes, after):  # type: ignore[no-untyped-def]
+    """Change a program in live form by one move in place; return the move, or -1 where it could not apply.
+
+    `after` holds the slots live after each instruction (from `find_live`); sizes may exceed the limits by one
+    until dead code is dropped, so `code` needs one spare place.
+    """
+    draw = uniform(state) * moves.sum()
+    move = 0
+    while move < moves.shape[0] - 1 and draw >= moves[move]:
+        draw -= moves[move]
+        move += 1
+    shape = rules.shape
+    held = held_slots(code, sizes, shape)
+    if move == 4:
+        # A new instruction before place `at` of a function, writing a slot that is live there.
+        parts = 0
+        for part in range(3):
+            parts += rules.num_ops[part] > 0
+        chosen = below(state, parts)
+        part = 0
+        while rules.num_ops[part] == 0 or chosen > 0:
+            chosen -= rules.num_ops[part] > 0
+            part += 1
+        first = 0
+        for earlier in range(part):
+            first += sizes[earlier]
+        at = first + below(state, sizes[part] + 1)
+        if at > first:
+            wanted = after[at - 1]
+        elif sizes[part] > 0:
+            wanted = _needed(code, at, at + 1, after[at], shape)
+        elif part == 1:
+            wanted = U1 << np.uint64(shape[0] + 2 if shape[3] == CLASSES else 1)
+        else:
+            wanted = _needed(code, sizes[0], sizes[0] + sizes[1], U1 << np.uint64(1), shape)
+        kind, slot = _draw_wanted(state, rules, wanted)
+        if kind == 0:
+            return -1
+        insert_at(code, sizes, part, at)
+        if not _write(state, rules, part, code, at, kind, slot, held):
+            remove_at(code, sizes, part, at)
+            return -1
+        # Half of the time the new instruction builds on what the slot held.
+        word = code[at, 0]
+        op = word & 255
+        if uniform(state) < 0.5:
+            if IN1[op] == kind and (IN2[op] != kind or uniform(state) < 0.5):
+                code[at, 0] = pack(op, slot, slot, (word >> 24) & 255)
+            elif IN2[op] == kind:
+                code[at, 0] = pack(op, slot, (word >> 16) & 255, slot)
+        return move
+    at = _pick(state, rules, sizes)
+    if at < 0:
+        return -1
+    part = _part_of(sizes, at)
+    word = code[at, 0]
+    op, out, in1, in2 = word & 255, (word >> 8) & 255, (word >> 16) & 255, (word >> 24) & 255
+    if move == 0:
+        inputs = (1 if IN1[op] else 0) + (1 if IN2[op] else 0)
+        if inputs == 0:
+            return -1
+        if inputs == 2 and below(state, 2):
+            in2 = draw_input(state, rules, IN2[op], held)
+        else:
+            in1 = draw_input(state, rules, IN1[op], held)
+        code[at, 0] = pack(op, out, in1, in2)
+    elif move == 1:
+        # Constants are few among many instructions: look for one.
+        total = sizes[0] + sizes[1] + sizes[2]
+        for _ in range(total):
+            if CONSTANTS[code[at, 0] & 255] and rules.num_ops[_part_of(sizes, at)]:
+                alter_constant(state, code, at, False)
+                return move
+            at = (at + 1) % total
+        return -1
+    elif move == 2:
+        fresh = _draw_op(state, rules, part, OUT[op])
+        if fresh < 0 or fresh == op:
+            return -1
+        if IN1[fresh] != IN1[op]:
+            in1 = draw_input(state, rules, IN1[fresh], held) if IN1[fresh] else 0
+        if IN2[fresh] != IN2[op]:
+            in2 = draw_input(state, rules, IN2[fresh], held) if IN2[fresh] else 0
+        code[at, 0] = pack(fresh, out, in1, in2)
+        if CONSTANTS[fresh] or CONSTANTS[op]:
+            draw_constants(state, code, at, fresh)
+    elif move == 3:
+        if not _write(state, rules, part, code, at, OUT[op], out, held):
+            return -1
+    elif move == 5:
+        # An input is computed first, into a slot nothing uses (or any): the program grows by one node.
+        inputs = (1 if IN1[op] else 0) + (1 if IN2[op] else 0)
+        if inputs == 0:
+            return -1
+        second = IN1[op] == 0 or (inputs == 2 and below(state, 2) == 1)
+        kind = IN2[op] if second else IN1[op]
+        old = in2 if second else in1
+        first = rules.first[kind]
+        if rules.slots[kind] <= first:
+            return -1
+        slot = first + below(state, rules.slots[kind] - first)
+        for _ in range(4):
+            if held & (U1 << np.uint64(slot_bit(kind, slot, shape))) == 0:
+                break
+            slot = first + below(state, rules.slots[kind] - first)
+        insert_at(code, sizes, part, at)
+        if not _write(state, rules, part, code, at, kind, slot, held):
+            remove_at(code, sizes, part, at)
+            return -1
+        fresh_word = code[at, 0]
+        fresh = fresh_word & 255
+        if uniform(state) < 0.7:
+            if IN1[fresh] == kind and (IN2[fresh] != kind or uniform(state) < 0.5):
+                code[at, 0] = pack(fresh, slot, old, (fresh_word >> 24) & 255)
+            elif IN2[fresh] == kind:
+                code[at, 0] = pack(fresh, slot, (fresh_word >> 16) & 255, old)
+        if second:
+            code[at + 1, 0] = pack(op, out, in1, slot)
+        else:
+            code[at + 1, 0] = pack(op, out, slot, in2)
+    elif move == 6:
+        if sizes[part] <= rules.least[part]:
+            return -1
+        remove_at(code, sizes, part, at)
+    elif move == 7:
+        first = rules.first[OUT[op]]
+        code[at, 0] = pack(op, first + below(state, rules.slots[OUT[op]] - first), in1, in2)
+    elif move == 8:
+        first = 0
+        for earlier in range(part):
+            first += sizes[earlier]
+        other = first + below(state, sizes[part])
+        for k in range(4):
+            code[at, k], code[other, k] = code[other, k], code[at, k]
+    else:
+        return -1
+    return move
+
+
+@compiled
+def splice(state, code, sizes, other, other_sizes):  # type: ignore[no-untyped-def]
+    """Replace one function of a program, drawn at random, by that of another program."""
+    part = below(state, 3)
+    first = 0
+    start = 0
+    for earlier in range(part):
+        first += sizes[earlier]
+        start += other_sizes[earlier]
+    tail = sizes[0] + sizes[1] + sizes[2] - first - sizes[part]
+    shift = other_sizes[part] - sizes[part]
+    begin = first + sizes[part]
+    if shift > 0:
+        for i in range(tail - 1, -1, -1):
+            for k in range(4):
+                code[begin + shift + i, k] = code[begin + i, k]
+    elif shift < 0:
+        for i in range(tail):
+            for k in range(4):
+                code[begin + shift + i, k] = code[begin + i, k]
+    for i in range(other_sizes[part]):
+        for k in range(4):
+            code[first + i, k] = other[start + i, k]
+    sizes[part] = other_sizes[part]

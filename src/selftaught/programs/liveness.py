@@ -1,0 +1,214 @@
+"""Which instructions matter, and the key that equal programs share.
+
+A program in memory is `code` (n, 4) int32, one record an instruction (operator, out, in1, in2 in four
+bytes, then three constants' bits), and `sizes` (3,) int64: instructions of Setup, Predict, Learn.
+`shape` (6,) int64 says what the slots are: numbers of scalars, vectors, matrices, then the task's kind
+(0 regression, 1 binary, 2 several classes), two spare.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selftaught.programs.jit import compiled
+from selftaught.programs.operators import (
+    IN1_TYPE,
+    IN2_TYPE,
+    IS_COMMUTATIVE,
+    IS_PARTIAL,
+    IS_RANDOM,
+    NUM_CONSTANTS,
+    OUT_TYPE,
+)
+
+__all__ = ["BINARY", "CLASSES", "REGRESSION", "canonical_key", "compact", "find_live", "has_random", "mix"]
+
+REGRESSION, BINARY, CLASSES = 0, 1, 2
+U1 = np.uint64(1)
+OUT = np.asarray(OUT_TYPE, np.int64)
+IN1 = np.asarray(IN1_TYPE, np.int64)
+IN2 = np.asarray(IN2_TYPE, np.int64)
+PARTIAL = np.asarray(IS_PARTIAL, np.bool_)
+RANDOM = np.asarray(IS_RANDOM, np.bool_)
+SWAPS = np.asarray(IS_COMMUTATIVE, np.bool_)
+CONSTANTS = np.asarray(NUM_CONSTANTS, np.int64)
+
+
+@compiled
+def slot_bit(kind: int, slot: int, shape: NDArray[np.int64]) -> int:
+    """Return the bit number of a slot: scalars first, then vectors, then matrices."""
+    if kind == 1:
+        return slot
+    if kind == 2:
+        return shape[0] + slot
+    return shape[0] + shape[1] + slot
+
+
+@compiled
+def _back(code, first, last, alive, shape, live, after):  # type: ignore[no-untyped-def]
+    """Walk a function backwards from the mask live at its end; return the mask live at its start."""
+    for i in range(last - 1, first - 1, -1):
+        word = code[i, 0]
+        op = word & 255
+        after[i] = alive
+        live[i] = 0
+        kind = OUT[op]
+        if kind == 0:
+            continue
+        bit = U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
+        if alive & bit == 0:
+            continue
+        live[i] = 1
+        if not PARTIAL[op]:
+            alive &= ~bit
+        if IN1[op]:
+            alive |= U1 << np.uint64(slot_bit(IN1[op], (word >> 16) & 255, shape))
+        if IN2[op]:
+            alive |= U1 << np.uint64(slot_bit(IN2[op], (word >> 24) & 255, shape))
+    return alive
+
+
+@compiled
+def find_live(code, sizes, shape, live, after):  # type: ignore[no-untyped-def]
+    """Mark live instructions (1) in `live`; `after` gets the slots live after each; return how many live.
+
+    The output slots are live after Predict, and what Predict reads is live after Predict too: validation
+    runs Predict again with no Learn between.
+    """
+    n1 = sizes[0]
+    n2 = n1 + sizes[1]
+    n3 = n2 + sizes[2]
+    label = (U1 << np.uint64(0)) | (U1 << np.uint64(shape[0]))  # s0, v0: set from outside each time
+    if shape[3] == CLASSES:
+        label |= U1 << np.uint64(shape[0] + 1)
+        output = U1 << np.uint64(shape[0] + 2)
+    else:
+        output = U1 << np.uint64(1)
+    into_predict = np.uint64(0)
+    into_learn = np.uint64(0)
+    while True:
+        new_learn = _back(code, n2, n3, into_predict, shape, live, after) & ~label
+        new_predict = _back(code, n1, n2, output | new_learn | into_predict, shape, live, after) & ~label
+        if new_learn == into_learn and new_predict == into_predict:
+            break
+        into_learn = new_learn
+        into_predict = new_predict
+    _back(code, 0, n1, into_predict, shape, live, after)
+    count = 0
+    for i in range(n3):
+        count += live[i]
+    return count
+
+
+@compiled
+def compact(code, sizes, live):  # type: ignore[no-untyped-def]
+    """Drop what is not live, in place: `code` and `sizes` become the live form."""
+    write = 0
+    read = 0
+    for part in range(3):
+        kept = 0
+        for _ in range(sizes[part]):
+            if live[read]:
+                for k in range(4):
+                    code[write, k] = code[read, k]
+                write += 1
+                kept += 1
+            read += 1
+        sizes[part] = kept
+    return write
+
+
+@compiled
+def has_random(code, sizes):  # type: ignore[no-untyped-def]
+    """Say whether any instruction draws random numbers."""
+    for i in range(sizes[0] + sizes[1] + sizes[2]):
+        if RANDOM[code[i, 0] & 255]:
+            return True
+    return False
+
+
+@compiled
+def mix(state, value):  # type: ignore[no-untyped-def]
+    """Mix a 64-bit value into a 64-bit state (the finalizer of SplitMix64)."""
+    z = (state ^ value) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@compiled
+def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
+    """Return the 128-bit key (two uint64) of a program in live form.
+
+    Slots are renumbered in order of first use, slots that nothing writes become one zero slot, operands of
+    commutative operators are sorted. `names` is scratch, int64 (64,).
+    """
+    total = sizes[0] + sizes[1] + sizes[2]
+    written = np.uint64(0)
+    for i in range(total):
+        word = code[i, 0]
+        kind = OUT[word & 255]
+        if kind:
+            written |= U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
+    if shape[3] == BINARY:
+        written |= U1 << np.uint64(1)
+    if shape[3] == CLASSES:
+        written |= U1 << np.uint64(shape[0] + 2)
+    first_free = np.array([0, 2, 3 if shape[3] == CLASSES else 1, 0])
+    for i in range(64):
+        names[i] = -1
+    names[0] = 0
+    names[1] = 1
+    names[shape[0]] = 0
+    if shape[3] == CLASSES:
+        names[shape[0] + 1] = 1
+        names[shape[0] + 2] = 2
+    low = np.uint64(0x243F6A8885A308D3)
+    high = np.uint64(0x13198A2E03707344)
+    place = 0
+    for part in range(3):
+        low = mix(low, np.uint64(sizes[part]))
+        for _ in range(sizes[part]):
+            word = code[place, 0]
+            op = word & 255
+            a = -1
+            b = -1
+            if IN1[op]:
+                a = _name(IN1[op], (word >> 16) & 255, part, shape, written, names, first_free)
+            if IN2[op]:
+                b = _name(IN2[op], (word >> 24) & 255, part, shape, written, names, first_free)
+            if SWAPS[op] and a > b:
+                a, b = b, a
+            out = 0
+            if OUT[op]:
+                out = _name(OUT[op], (word >> 8) & 255, 2, shape, written, names, first_free)
+            packed = np.uint64(op) | np.uint64(out) << np.uint64(8)
+            packed |= np.uint64(a + 1) << np.uint64(16) | np.uint64(b + 1) << np.uint64(32)
+            low = mix(low, packed)
+            high = mix(high, packed ^ low)
+            for k in range(CONSTANTS[op]):
+                bits = np.uint64(np.uint32(code[place, 1 + k]))
+                low = mix(low, bits)
+                high = mix(high, bits + low)
+            place += 1
+    return low, high
+
+
+@compiled
+def _name(kind, slot, part, shape, written, names, first_free):  # type: ignore[no-untyped-def]
+    """Return a slot's canonical number, 200 for one that must read zero."""
+    bit = slot_bit(kind, slot, shape)
+    from_outside = (kind == 1 and slot == 0) or (kind == 2 and slot == 0)
+    if shape[3] == CLASSES and kind == 2 and slot == 1:
+        from_outside = True
+    if from_outside:
+        if kind == 2 and slot == 0:
+            return 200 if part == 0 else 0
+        return 200 if part < 2 else names[bit]
+    if written & (U1 << np.uint64(bit)) == 0:
+        return 200
+    if names[bit] < 0:
+        names[bit] = first_free[kind]
+        first_free[kind] += 1
+    return names[bit]
