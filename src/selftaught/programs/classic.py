@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from selftaught.programs.instructions import alter_constant, draw_instruction, pack
 from selftaught.programs.jit import compiled
+from selftaught.programs.layout import ACTIONS as ACTIONS_ROW
+from selftaught.programs.layout import FIRST, LEAST, MOST, NUM_ACTIONS, NUM_OPS, OPTIONS, SLOTS
 from selftaught.programs.liveness import CONSTANTS, IN1, IN2, OUT
-from selftaught.programs.streams import below, uniform
+from selftaught.programs.streams import below
 
 __all__ = ["ACTIONS", "insert_at", "mutate_classic", "random_program", "remove_at"]
 
@@ -25,7 +27,7 @@ def random_program(state, rules, sizes, code, out_sizes):  # type: ignore[no-unt
     """Write a program of the given sizes, every instruction fresh; a function without operators stays empty."""
     i = 0
     for part in range(3):
-        out_sizes[part] = sizes[part] if rules.num_ops[part] else 0
+        out_sizes[part] = sizes[part] if rules[NUM_OPS, part] else 0
         for _ in range(out_sizes[part]):
             draw_instruction(state, rules, part, code, i)
             i += 1
@@ -60,35 +62,35 @@ def _alter(state, rules, code, i, paper):  # type: ignore[no-untyped-def]
     inputs = (1 if IN1[op] else 0) + (1 if IN2[op] else 0)
     choice = below(state, 2 if inputs == 0 else 1 + inputs)
     if choice == 0:
-        first = rules.first[OUT[op]]
-        out = first + below(state, rules.slots[OUT[op]] - first)
+        first = rules[FIRST, OUT[op]]
+        out = first + below(state, rules[SLOTS, OUT[op]] - first)
     elif inputs == 0:
         if CONSTANTS[op]:
             alter_constant(state, code, i, paper)
         return
     elif choice == 1:
-        in1 = below(state, rules.slots[IN1[op]])
+        in1 = below(state, rules[SLOTS, IN1[op]])
     else:
-        in2 = below(state, rules.slots[IN2[op]])
+        in2 = below(state, rules[SLOTS, IN2[op]])
     code[i, 0] = pack(op, out, in1, in2)
 
 
 @compiled
 def mutate_classic(state, rules, code, sizes, paper):  # type: ignore[no-untyped-def]
     """Change a program in place by one action; return the action's number."""
-    action = rules.actions[below(state, rules.actions.shape[0])]
+    action = rules[ACTIONS_ROW, below(state, rules[OPTIONS, NUM_ACTIONS])]
     if action == 7:
         return action
     if action == 6:
-        random_program(state, rules, sizes.copy(), code, sizes)
+        random_program(state, rules, sizes, code, sizes)
         return action
     parts = 0
     for part in range(3):
-        parts += rules.num_ops[part] > 0
+        parts += rules[NUM_OPS, part] > 0
     chosen = below(state, parts)
     part = 0
     while True:
-        if rules.num_ops[part] > 0:
+        if rules[NUM_OPS, part] > 0:
             if chosen == 0:
                 break
             chosen -= 1
@@ -107,12 +109,12 @@ def mutate_classic(state, rules, code, sizes, paper):  # type: ignore[no-untyped
         for i in range(count):
             draw_instruction(state, rules, part, code, start + i)
     elif action == 3:
-        if count < rules.most[part]:
+        if count < rules[MOST, part]:
             at = start + below(state, count + 1)
             insert_at(code, sizes, part, at)
             draw_instruction(state, rules, part, code, at)
     elif action == 4:
-        if count > rules.least[part]:
+        if count > rules[LEAST, part]:
             remove_at(code, sizes, part, start + below(state, count))
     elif count:
         at = start + below(state, count + 1)
@@ -120,8 +122,3 @@ def mutate_classic(state, rules, code, sizes, paper):  # type: ignore[no-untyped
         draw_instruction(state, rules, part, code, at)
         remove_at(code, sizes, part, start + below(state, count + 1))
     return action
-
-
-@compiled
-def maybe(state, probability):  # type: ignore[no-untyped-def]
-    return uniform(state) < probability

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from selftaught.programs.jit import compiled
+from selftaught.programs.jit import compiled, peek64, poke32, poke64
 from selftaught.programs.kernel import CONTROL_ID, FUSED_BASE, FUSED_ID
-from selftaught.programs.liveness import CLASSES, IN1, IN2, OUT, SWAPS, U1, slot_bit
+from selftaught.programs.layout import FEATURES, HEADER_BYTES, LANES, OFFSETS, RECORDS, STARTS, TABLE, USED
+from selftaught.programs.liveness import AFTER, CLASSES, IN1, IN2, OUT, SWAPS, U1, slot_bit
 from selftaught.programs.operators import OPERATORS
 
 __all__ = ["EXTRA_RECORDS", "encode"]
@@ -23,62 +24,71 @@ VECTOR_CONSTANT, MATRIX_CONSTANT = 57, 58
 
 
 @compiled
-def _size_of(kind, dims):  # type: ignore[no-untyped-def]
+def _size_of(kind, work):  # type: ignore[no-untyped-def]
     """Return the bytes of a scalar (1), vector (2) or matrix (3) slot."""
-    unit = 4 * dims[1]
+    unit = 4 * work[LANES]
     if kind == 1:
         return unit
     if kind == 2:
-        return unit * dims[0]
-    return unit * dims[0] * dims[0]
+        return unit * work[FEATURES]
+    return unit * work[FEATURES] * work[FEATURES]
 
 
 @compiled
-def _place(bit, kind, dims, offsets, used):  # type: ignore[no-untyped-def]
+def _place(bit, kind, work, offsets):  # type: ignore[no-untyped-def]
     """Return the byte offset of a slot, laying it out at first use."""
     if offsets[bit] < 0:
-        offsets[bit] = used[0]
-        used[0] += _size_of(kind, dims)
+        offsets[bit] = offsets[USED]
+        offsets[USED] += _size_of(kind, work)
     return offsets[bit]
 
 
 @compiled
-def _read(kind, slot, part, shape, dims, written, offsets, used):  # type: ignore[no-untyped-def]
+def _read(kind, slot, part, shape, work, written, offsets):  # type: ignore[no-untyped-def]
     """Return the byte offset an input is read from; odd means from the example."""
     classes = shape[3] == CLASSES
     zero = 64 + kind  # bits 65..67: one zero slot a type; 68..70: temporaries
     if kind == 2 and slot == 0:
-        return 1 if part > 0 else _place(zero, kind, dims, offsets, used)
+        return 1 if part > 0 else _place(zero, kind, work, offsets)
     if classes and kind == 2 and slot == 1:
-        return _size_of(2, dims) + 1 if part == 2 else _place(zero, kind, dims, offsets, used)
+        return _size_of(2, work) + 1 if part == 2 else _place(zero, kind, work, offsets)
     if kind == 1 and slot == 0:
         if part < 2 or classes:
-            return _place(zero, kind, dims, offsets, used)
-        return _place(0, kind, dims, offsets, used)
+            return _place(zero, kind, work, offsets)
+        return _place(0, kind, work, offsets)
     bit = slot_bit(kind, slot, shape)
     if written & (U1 << np.uint64(bit)) == 0:
-        return _place(zero, kind, dims, offsets, used)
-    return _place(bit, kind, dims, offsets, used)
+        return _place(zero, kind, work, offsets)
+    return _place(bit, kind, work, offsets)
 
 
 @compiled
-def encode(code, sizes, shape, dims, table, after, records, records64, offsets, starts):  # type: ignore[no-untyped-def]
+def _record(work, at, function, out, in1, in2):  # type: ignore[no-untyped-def]
+    """Write one record without constants."""
+    here = work[RECORDS] + at * 32
+    poke64(here, function)
+    poke32(here + 8, np.int32(out))
+    poke32(here + 12, np.int32(in1))
+    poke32(here + 16, np.int32(in2))
+
+
+@compiled
+def encode(work, code, sizes, shape, marks, pad):  # type: ignore[no-untyped-def]
     """Write the records of a live program; return the bytes of memory it needs, header included.
 
     Args:
+        work: what the evaluation works on (see `layout`): table, records, features, lanes, header.
         code, sizes, shape: the live program (see `liveness`).
-        dims: int64: features, lanes, header bytes.
-        table: the kernel's addresses.
-        after: uint64 (n,), slots live after each instruction.
-        records, records64: the same memory as int32 (m, 8) and int64 (m, 4), m >= 2n + EXTRA_RECORDS.
-        offsets: scratch int64 (72,).
-        starts: gets the record numbers of setup, predict, the judge (train or valid), learn, and the bit that
-            says whether the judge finds the prediction in `acc`.
+        marks: uint64 (2, n) from `find_live`.
+        pad: scratch int64: slots' offsets, then `starts` gets the record numbers of setup, predict, the judge
+            (train or valid), learn, and the bit that says whether the judge finds the prediction in `acc`.
     """
-    for i in range(72):
+    offsets = pad[OFFSETS : OFFSETS + 80]
+    starts = pad[STARTS : STARTS + 8]
+    table = work[TABLE]
+    for i in range(USED):
         offsets[i] = -1
-    used = np.empty(1, np.int64)
-    used[0] = dims[2]
+    offsets[USED] = work[HEADER_BYTES]
     written = np.uint64(0)
     total = sizes[0] + sizes[1] + sizes[2]
     for i in range(total):
@@ -88,12 +98,12 @@ def encode(code, sizes, shape, dims, table, after, records, records64, offsets, 
             written |= U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
     classes = shape[3] == CLASSES
     if classes:
-        output = _place(shape[0] + 2, 2, dims, offsets, used)
+        output = _place(shape[0] + 2, 2, work, offsets)
         written |= U1 << np.uint64(shape[0] + 2)
     else:
-        output = _place(1, 1, dims, offsets, used)
+        output = _place(1, 1, work, offsets)
         written |= U1 << np.uint64(1)
-    label = _place(0, 1, dims, offsets, used)
+    label = _place(0, 1, work, offsets)
     at = 0
     place = 0
     acc = np.int64(-1)
@@ -111,16 +121,16 @@ def encode(code, sizes, shape, dims, table, after, records, records64, offsets, 
                 place += 1
                 continue
             out_bit = slot_bit(OUT[op], (word >> 8) & 255, shape)
-            out = _place(out_bit, OUT[op], dims, offsets, used)
+            out = _place(out_bit, OUT[op], work, offsets)
             a = np.int64(0)
             b = np.int64(0)
             bits = 0
             if IN1[op]:
-                a = _read(IN1[op], (word >> 16) & 255, part, shape, dims, written, offsets, used)
+                a = _read(IN1[op], (word >> 16) & 255, part, shape, work, written, offsets)
                 if IN1[op] == 1 and a == acc:
                     bits |= 1
             if IN2[op]:
-                b = _read(IN2[op], (word >> 24) & 255, part, shape, dims, written, offsets, used)
+                b = _read(IN2[op], (word >> 24) & 255, part, shape, work, written, offsets)
                 if IN2[op] == 1 and b == acc:
                     bits |= 2
             # Two instructions as one, when the second reads what the first wrote.
@@ -128,8 +138,8 @@ def encode(code, sizes, shape, dims, table, after, records, records64, offsets, 
                 word2 = code[place + 1, 0]
                 op2 = word2 & 255
                 if IN1[op2] == OUT[op] and IN2[op2] == OUT[op]:
-                    a2 = _read(IN1[op2], (word2 >> 16) & 255, part, shape, dims, written, offsets, used)
-                    b2 = _read(IN2[op2], (word2 >> 24) & 255, part, shape, dims, written, offsets, used)
+                    a2 = _read(IN1[op2], (word2 >> 16) & 255, part, shape, work, written, offsets)
+                    b2 = _read(IN2[op2], (word2 >> 24) & 255, part, shape, work, written, offsets)
                     link = 0
                     if a2 == out and b2 != out:
                         link = 1
@@ -140,69 +150,57 @@ def encode(code, sizes, shape, dims, table, after, records, records64, offsets, 
                             b2 = a2
                     pair = FUSED_ID[op, op2, link] if link else -1
                     out2_bit = slot_bit(OUT[op2], (word2 >> 8) & 255, shape)
-                    out2 = _place(out2_bit, OUT[op2], dims, offsets, used)
+                    out2 = _place(out2_bit, OUT[op2], work, offsets)
                     # The product reads its whole vector for every row: the sum must not overwrite it.
                     if NEEDS_TEMPORARY[op] and OUT[op2] == 2 and out2 == b:
                         pair = -1
                     if pair >= 0:
                         keep = 0
-                        if out2_bit != out_bit and (after[place + 1] >> np.uint64(out_bit)) & U1:
+                        if out2_bit != out_bit and (marks[AFTER, place + 1] >> np.uint64(out_bit)) & U1:
                             keep = 2
-                        records64[at, 0] = table[FUSED_BASE + 4 * pair + keep + (bits & 1)]
-                        records[at, 2] = out
-                        records[at, 3] = a
-                        records[at, 4] = b
+                        _record(work, at, peek64(table + 8 * (FUSED_BASE + 4 * pair + keep + (bits & 1))), out, a, b)
                         at += 1
-                        records64[at, 0] = 0
-                        records[at, 2] = out2
-                        records[at, 3] = a2
-                        records[at, 4] = b2
+                        _record(work, at, 0, out2, a2, b2)
                         at += 1
                         place += 2
                         if OUT[op2] == 1:
                             acc = out2
                         continue
-            records64[at, 0] = table[4 * op + bits]
-            records[at, 2] = out
-            records[at, 3] = a
-            records[at, 4] = b
-            records[at, 5] = code[place, 1]
-            records[at, 6] = code[place, 2]
-            records[at, 7] = code[place, 3]
+            _record(work, at, peek64(table + 8 * (4 * op + bits)), out, a, b)
+            here = work[RECORDS] + at * 32
+            poke32(here + 20, code[place, 1])
+            poke32(here + 24, code[place, 2])
+            poke32(here + 28, code[place, 3])
             if op == VECTOR_CONSTANT:
-                records[at, 2] = out + _index(code[place, 1], dims[0]) * 4 * dims[1]
-                records[at, 5] = code[place, 2]
+                element = _index(code[place, 1], work[FEATURES])
+                poke32(here + 8, np.int32(out + element * 4 * work[LANES]))
+                poke32(here + 20, code[place, 2])
             elif op == MATRIX_CONSTANT:
-                element = _index(code[place, 1], dims[0]) * dims[0] + _index(code[place, 2], dims[0])
-                records[at, 2] = out + element * 4 * dims[1]
-                records[at, 5] = code[place, 3]
+                element = _index(code[place, 1], work[FEATURES]) * work[FEATURES]
+                element += _index(code[place, 2], work[FEATURES])
+                poke32(here + 8, np.int32(out + element * 4 * work[LANES]))
+                poke32(here + 20, code[place, 3])
             elif NEEDS_TEMPORARY[op] and (a == out or b == out):
-                temporary = _place(67 + OUT[op], OUT[op], dims, offsets, used)
-                records[at, 2] = temporary
+                temporary = _place(67 + OUT[op], OUT[op], work, offsets)
+                poke32(here + 8, np.int32(temporary))
                 at += 1
-                records64[at, 0] = table[COPY_VECTOR if OUT[op] == 2 else COPY_MATRIX]
-                records[at, 2] = out
-                records[at, 3] = temporary
-                records[at, 4] = 0
+                _record(work, at, peek64(table + 8 * (COPY_VECTOR if OUT[op] == 2 else COPY_MATRIX)), out, temporary, 0)
             at += 1
             place += 1
             if OUT[op] == 1:
                 acc = out
         if part == 0:
-            records64[at, 0] = table[STOP]
+            _record(work, at, peek64(table + 8 * STOP), 0, 0, 0)
             at += 1
         elif part == 1:
             starts[2] = at
             starts[4] = 1 if acc == output and not classes else 0
-            records64[at, 0] = 0
-            records[at, 2] = label
-            records[at, 3] = output
-            records[at, 4] = 0
+            _record(work, at, 0, label, output, 0)
             at += 1
         else:
-            records64[at, 0] = table[NEXT]
+            _record(work, at, peek64(table + 8 * NEXT), 0, 0, 0)
             at += 1
-    return used[0]
+    return offsets[USED]
 
 
 @compiled

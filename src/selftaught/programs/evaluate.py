@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,193 +12,206 @@ from numpy.typing import NDArray
 
 from selftaught.errors import InputError
 from selftaught.programs.encode import EXTRA_RECORDS, encode
-from selftaught.programs.jit import call_enter, compiled
+from selftaught.programs.jit import (
+    call_enter,
+    compiled,
+    copy_bytes,
+    peek32,
+    peek64,
+    peek_float,
+    poke32,
+    poke64,
+    zero_bytes,
+)
 from selftaught.programs.kernel import CONTROL_ID, Kernel, load_kernel
-from selftaught.programs.liveness import BINARY, CLASSES, REGRESSION, compact, find_live, mix
+from selftaught.programs.layout import (
+    ALIVE_LANES, BEST, BLOCKS, ENTER, EPOCHS, F_ALIVE, F_CLASSES, F_DATA, F_HASH1, F_HASH2, F_LOSS, F_MAX_ERROR,
+    F_PREDICT, F_RNG, F_STOPPED, FEATURES, HEADER_BYTES, JUDGES, KEPT, LANES, LOSSES, MAX_ERROR, MEDIAN, MEMORY, METRIC,
+    NUM_CLASSES, NUM_TRAIN, NUM_VALID, ORDERS, PAD_SIZE, PROBE_ORDERS, RECORDS, SAVED, SEEDS, STARTS, TABLE, TASKS,
+    TRAIN, TRAIN_STRIDE, VALID, VALID_ORDER, VALID_PASSES, VALID_STRIDE, WORK_SIZE,
+)  # fmt: skip
+from selftaught.programs.liveness import AFTER, BINARY, CLASSES, REGRESSION, compact, find_live, mix
 from selftaught.programs.program import Program
-from selftaught.programs.tasksets import TaskSet, aligned
+from selftaught.programs.tasksets import VALIDATION_BLOCK, TaskSet, aligned
 
-__all__ = ["MAX_INSTRUCTIONS", "Evaluator", "Scratch", "Work", "best_lanes", "kind_of", "shape_of"]
+__all__ = ["MAX_INSTRUCTIONS", "Evaluator", "Scratch", "best_lanes", "kind_of", "shape_of"]
 
 MAX_INSTRUCTIONS = 10_000
 PROBE = 10  # examples of training and of validation that the fingerprint looks at
 
-#: What the compiled evaluation reads: addresses, sizes and the task set's arrays.
-Work = namedtuple(
-    "Work", "table enter fields dims limits train valid seeds alive orders valid_order judges probe_orders"
-)
-#: What it writes on; one a thread.
-Scratch = namedtuple(
-    "Scratch", "memory memory32 memory64 saved records records64 offsets starts live after names best counters sources"
-)
-
-# dims: features, lanes, header bytes, epochs, tasks, combine (0 mean, 1 median)
-# limits: max_abs_error bits, number of classes
-# fields: header offsets data, predict, stopped_at, max_error, num_classes, alive, loss, hash1, hash2, rng
-# judges: [train | valid | train probe | valid probe] x [from memory | from acc]: addresses
-
-
 @compiled
-def _begin(work, scratch, block, needed):  # type: ignore[no-untyped-def]
+def _begin(work, block, needed):  # type: ignore[no-untyped-def]
     """Zero a block's memory and fill in its header."""
-    lanes = work.dims[1]
-    scratch.memory[: needed // 4] = np.float32(0.0)
-    fields = work.fields
-    scratch.memory32[fields[3] // 4] = work.limits[0]
-    scratch.memory32[fields[4] // 4] = work.limits[1]
-    for lane in range(lanes):
-        scratch.memory32[fields[5] // 4 + lane] = work.alive[block, lane]
-        scratch.memory32[fields[9] // 4 + lane] = np.int32(work.seeds[block, lane])
+    memory, lanes = work[MEMORY], work[LANES]
+    zero_bytes(memory, needed)
+    poke32(memory + work[F_MAX_ERROR], np.int32(work[MAX_ERROR]))
+    poke32(memory + work[F_CLASSES], np.int32(work[NUM_CLASSES]))
+    copy_bytes(memory + work[F_ALIVE], work[ALIVE_LANES] + block * 4 * lanes, 4 * lanes)
+    copy_bytes(memory + work[F_RNG], work[SEEDS] + block * 4 * lanes, 4 * lanes)
 
 
 @compiled
-def _pass(work, scratch, judge, data, order):  # type: ignore[no-untyped-def]
-    """Run Predict (and Learn) over the examples of one list; return where the list was left."""
-    starts, fields = scratch.starts, work.fields
-    scratch.records64[starts[2], 0] = work.judges[judge, starts[4]]
-    base = scratch.records.ctypes.data
-    scratch.memory64[fields[0] // 8] = data
-    scratch.memory64[fields[1] // 8] = base + starts[1] * 32
-    return base + starts[1] * 32
+def _setup(work, pad):  # type: ignore[no-untyped-def]
+    """Run Setup, if it has any instruction."""
+    if pad[STARTS + 1] > 1:
+        call_enter(work[ENTER], work[RECORDS], work[MEMORY], work[TRAIN], work[ORDERS])
 
 
 @compiled
-def evaluate_block(work, scratch, block, needed):  # type: ignore[no-untyped-def]
-    """Train and validate the encoded program on one block of tasks; fill `scratch.best`; return the train steps."""
-    lanes, epochs = work.dims[1], work.dims[3]
-    fields = work.fields
-    memory = scratch.memory
-    memory_at = memory.ctypes.data
-    records_at = scratch.records.ctypes.data
-    header = work.dims[2] // 4
-    used = needed // 4
-    alive_at, loss_at = fields[5] // 4, fields[6] // 4
-    best = scratch.best
-    best[:] = 0.0
-    _begin(work, scratch, block, needed)
-    train_at = work.train[block].ctypes.data
-    valid_at = work.valid[block].ctypes.data
-    if scratch.starts[1] > 1:
-        call_enter(work.enter, records_at, memory_at, train_at, work.orders.ctypes.data)
-    num_valid = work.valid.shape[1]
+def _pass(work, pad, judge, data, order):  # type: ignore[no-untyped-def]
+    """Run Predict, the judge and (in training) Learn over the examples of one list."""
+    memory = work[MEMORY]
+    predict = work[RECORDS] + pad[STARTS + 1] * 32
+    poke64(work[RECORDS] + pad[STARTS + 2] * 32, work[JUDGES + 2 * judge + pad[STARTS + 4]])
+    poke64(memory + work[F_DATA], data)
+    poke64(memory + work[F_PREDICT], predict)
+    call_enter(work[ENTER], predict, memory, data + peek64(order), order)
+
+
+@compiled
+def evaluate_block(work, pad, block, needed):  # type: ignore[no-untyped-def]
+    """Train and validate the encoded program on one block of tasks; return the train steps taken.
+
+    The lanes' best fitness over the epochs is left at work[BEST] (float64 a lane).
+    """
+    lanes = work[LANES]
+    memory = work[MEMORY]
+    alive, loss = memory + work[F_ALIVE], memory + work[F_LOSS]
+    slots = memory + work[HEADER_BYTES]
+    held = needed - work[HEADER_BYTES]
+    zero_bytes(work[BEST], 8 * lanes)
+    _begin(work, block, needed)
+    _setup(work, pad)
+    train = work[TRAIN] + block * work[TRAIN_STRIDE]
+    valid = work[VALID] + block * work[VALID_STRIDE]
     steps = np.int64(0)
-    kept = np.empty(lanes, np.int32)
-    losses = np.empty(lanes, np.float64)
-    for epoch in range(epochs):
-        order_at = work.orders[epoch].ctypes.data
-        ip = _pass(work, scratch, 0, train_at, order_at)
-        call_enter(work.enter, ip, memory_at, train_at + work.orders[epoch, 0], order_at)
-        steps += (scratch.memory64[fields[2] // 8] - order_at) // 8
-        living = 0
+    for epoch in range(work[EPOCHS]):
+        order = work[ORDERS] + epoch * 8 * (work[NUM_TRAIN] + 1)
+        _pass(work, pad, 0, train, order)
+        steps += (peek64(memory + work[F_STOPPED]) - order) // 8
+        living = False
         for lane in range(lanes):
-            kept[lane] = scratch.memory32[alive_at + lane]
-            living += kept[lane] != 0
-            losses[lane] = 0.0
-        if living == 0:
+            living |= peek32(alive + 4 * lane) != 0
+        if not living:
             break
-        again = epoch + 1 < epochs
+        again = epoch + 1 < work[EPOCHS]
         if again:
-            scratch.saved[header:used] = memory[header:used]
-        at = 0
-        while at < work.valid_order.shape[0]:
+            copy_bytes(work[SAVED], slots, held)
+            copy_bytes(work[KEPT], alive, 4 * lanes)
+        zero_bytes(work[LOSSES], 8 * lanes)
+        order = work[VALID_ORDER]
+        left = work[NUM_VALID]
+        for _ in range(work[VALID_PASSES]):
+            zero_bytes(loss, 4 * lanes)
+            _pass(work, pad, 1, valid, order)
             for lane in range(lanes):
-                memory[loss_at + lane] = np.float32(0.0)
-            order_at = work.valid_order[at:].ctypes.data
-            ip = _pass(work, scratch, 1, valid_at, order_at)
-            call_enter(work.enter, ip, memory_at, valid_at + work.valid_order[at], order_at)
-            for lane in range(lanes):
-                losses[lane] += memory[loss_at + lane]
-            while work.valid_order[at] >= 0:
-                at += 1
-            at += 1
+                place = work[LOSSES] + 8 * lane
+                total = np.int64(peek64(place)).view(np.float64) + np.float64(peek_float(loss + 4 * lane))
+                poke64(place, np.float64(total).view(np.int64))
+            taken = min(left, VALIDATION_BLOCK)
+            order += 8 * (taken + 1)
+            left -= taken
         for lane in range(lanes):
-            if scratch.memory32[alive_at + lane] != 0:
-                mean = losses[lane] / num_valid
-                if work.dims[6] == 0:
+            if peek32(alive + 4 * lane) != 0:
+                mean = np.int64(peek64(work[LOSSES] + 8 * lane)).view(np.float64) / work[NUM_VALID]
+                if work[METRIC] == 0:
                     score = 1.0 - 2.0 / math.pi * math.atan(math.sqrt(mean))
-                elif work.dims[6] == 1:
+                elif work[METRIC] == 1:
                     score = 1.0 - mean
                 else:
                     score = 1.0 - 2.0 / math.pi * math.atan(mean)
-                best[lane] = max(best[lane], score)
+                place = work[BEST] + 8 * lane
+                if score > np.int64(peek64(place)).view(np.float64):
+                    poke64(place, np.float64(score).view(np.int64))
         if again:
-            memory[header:used] = scratch.saved[header:used]
-            for lane in range(lanes):
-                scratch.memory32[alive_at + lane] = kept[lane]
+            copy_bytes(slots, work[SAVED], held)
+            copy_bytes(alive, work[KEPT], 4 * lanes)
     return steps
 
 
 @compiled
-def evaluate_live(work, scratch, code, sizes, shape, out):  # type: ignore[no-untyped-def]
+def evaluate_live(work, code, sizes, shape, marks, pad, out):  # type: ignore[no-untyped-def]
     """Score a program in live form; fill `out` (D,) with the tasks' fitness; return (combined, train steps)."""
-    needed = encode(
-        code, sizes, shape, work.dims, work.table, scratch.after, scratch.records, scratch.records64,
-        scratch.offsets, scratch.starts,
-    )  # fmt: skip
-    lanes, tasks = work.dims[1], work.dims[4]
+    needed = encode(work, code, sizes, shape, marks, pad)
+    lanes, tasks = work[LANES], work[TASKS]
     steps = np.int64(0)
-    for block in range(work.train.shape[0]):
-        steps += evaluate_block(work, scratch, block, needed)
-        for lane in range(min(lanes, tasks - block * lanes)):
-            out[block * lanes + lane] = scratch.best[lane]
     total = 0.0
-    for task in range(tasks):
-        total += out[task]
-    combined = total / tasks
-    if work.dims[5] == 1:
-        combined = np.median(out[:tasks])
-    return combined, steps * lanes
+    for block in range(work[BLOCKS]):
+        steps += evaluate_block(work, pad, block, needed)
+        for lane in range(min(lanes, tasks - block * lanes)):
+            value = np.int64(peek64(work[BEST] + 8 * lane)).view(np.float64)
+            out[block * lanes + lane] = value
+            total += value
+    if work[MEDIAN]:
+        return _median(out, tasks), steps * lanes
+    return total / tasks, steps * lanes
 
 
 @compiled
-def fingerprint(work, scratch, code, sizes, shape):  # type: ignore[no-untyped-def]
+def _median(values, count):  # type: ignore[no-untyped-def]
+    """Return the ordinary median of the first `count` values (insertion sort of a copy: there are few)."""
+    held = values[:count].copy()
+    for i in range(1, count):
+        value = held[i]
+        j = i
+        while j > 0 and held[j - 1] > value:
+            held[j] = held[j - 1]
+            j -= 1
+        held[j] = value
+    return 0.5 * (held[(count - 1) // 2] + held[count // 2])
+
+
+@compiled
+def fingerprint(work, code, sizes, shape, marks, pad):  # type: ignore[no-untyped-def]
     """Return two 64-bit hashes of how a live program errs on the first examples, rounded to 12 bits.
 
     Predicts and learns on 10 training examples, then predicts 10 validation examples, as Real et al.
     (arXiv 2003.03384, section 3.2) do to recognise functionally equivalent programs.
     """
-    needed = encode(
-        code, sizes, shape, work.dims, work.table, scratch.after, scratch.records, scratch.records64,
-        scratch.offsets, scratch.starts,
-    )  # fmt: skip
-    lanes, fields = work.dims[1], work.fields
-    memory_at = scratch.memory.ctypes.data
+    needed = encode(work, code, sizes, shape, marks, pad)
     low, high = np.uint64(1), np.uint64(2)
-    for block in range(work.train.shape[0]):
-        _begin(work, scratch, block, needed)
-        train_at, valid_at = work.train[block].ctypes.data, work.valid[block].ctypes.data
-        if scratch.starts[1] > 1:
-            call_enter(work.enter, scratch.records.ctypes.data, memory_at, train_at, work.orders.ctypes.data)
-        order_at = work.probe_orders[0].ctypes.data
-        ip = _pass(work, scratch, 2, train_at, order_at)
-        call_enter(work.enter, ip, memory_at, train_at + work.probe_orders[0, 0], order_at)
-        order_at = work.probe_orders[1].ctypes.data
-        ip = _pass(work, scratch, 3, valid_at, order_at)
-        call_enter(work.enter, ip, memory_at, valid_at + work.probe_orders[1, 0], order_at)
-        for lane in range(lanes):
-            a = np.uint64(np.uint32(scratch.memory32[fields[7] // 4 + lane]))
-            b = np.uint64(np.uint32(scratch.memory32[fields[8] // 4 + lane]))
+    for block in range(work[BLOCKS]):
+        _begin(work, block, needed)
+        _setup(work, pad)
+        _pass(work, pad, 2, work[TRAIN] + block * work[TRAIN_STRIDE], work[PROBE_ORDERS])
+        _pass(work, pad, 3, work[VALID] + block * work[VALID_STRIDE], work[PROBE_ORDERS] + 8 * (PROBE + 1))
+        for lane in range(work[LANES]):
+            a = np.uint64(np.uint32(peek32(work[MEMORY] + work[F_HASH1] + 4 * lane)))
+            b = np.uint64(np.uint32(peek32(work[MEMORY] + work[F_HASH2] + 4 * lane)))
             low = mix(low, a | b << np.uint64(32))
             high = mix(high, b | a << np.uint64(32))
     return low, high
 
 
 @compiled
-def evaluate_batch(work, scratch, codes, sizes, shape, only_live, out, combined):  # type: ignore[no-untyped-def]
+def evaluate_batch(work, codes, sizes, shape, marks, pad, only_live, out, combined):  # type: ignore[no-untyped-def]
     """Score a batch of programs: codes (n, m, 4), sizes (n, 3); dead instructions run too unless `only_live`."""
     steps = np.int64(0)
     for i in range(codes.shape[0]):
-        count = find_live(codes[i], sizes[i], shape, scratch.live, scratch.after)
+        code, size = codes[i], sizes[i]
         if only_live:
-            compact(codes[i], sizes[i], scratch.live)
-            find_live(codes[i], sizes[i], shape, scratch.live, scratch.after)
+            total = size[0] + size[1] + size[2]
+            count = find_live(code, size, shape, marks)
+            while count < total:
+                compact(code, size, marks)
+                total = count
+                count = find_live(code, size, shape, marks)
         else:
-            scratch.after[:] = ~np.uint64(0)
-        value, taken = evaluate_live(work, scratch, codes[i], sizes[i], shape, out[i])
-        combined[i] = value
+            for j in range(marks.shape[1]):
+                marks[AFTER, j] = ~np.uint64(0)
+        combined[i], taken = evaluate_live(work, code, size, shape, marks, pad, out[i])
         steps += taken
-        scratch.counters[0] += count
     return steps
+
+
+@dataclass(frozen=True, eq=False)
+class Scratch:
+    """Working memory of one thread: the sizes and addresses compiled code reads, and what they point into."""
+
+    work: NDArray[np.int64]
+    marks: NDArray[np.uint64]
+    pad: NDArray[np.int64]
+    arrays: tuple[Any, ...]
 
 
 def kind_of(tasks: TaskSet) -> int:
@@ -246,7 +259,6 @@ class Evaluator:
         max_abs_error: float = 100.0,
         combine: Literal["mean", "median"] = "mean",
         kernel: Kernel | None = None,
-        max_instructions: int = 256,
         quiet: bool = True,
     ) -> None:
         if not max_abs_error > 0:
@@ -255,9 +267,6 @@ class Evaluator:
         self.slots = tuple(slots) if slots is not None else None
         self.kernel = kernel or load_kernel(tasks.features, lanes or best_lanes(tasks), quiet=quiet)
         self.lanes = self.kernel.lanes
-        self._max_abs_error = max_abs_error
-        self._combine = combine
-        self._max_instructions = max_instructions
         packed = tasks.packed(self.lanes)
         self._packed = packed
         kind = kind_of(tasks)
@@ -273,34 +282,46 @@ class Evaluator:
         for row, source in enumerate((packed.orders[0, :-1], packed.valid_order[:-1])):
             first = source[:PROBE]
             probe[row, : len(first)] = first
-        self.work = Work(
-            table=self.kernel.table,
-            enter=self.kernel.enter,
-            fields=np.array(
-                [header.data, header.predict, header.stopped_at, header.max_error, header.num_classes, header.alive,
-                 header.loss, header.hash1, header.hash2, header.rng], np.int64),
-            dims=np.array(
-                [tasks.features, self.lanes, header.size, tasks.num_epochs, tasks.count, int(combine == "median"),
-                 metric], np.int64),
-            limits=np.array([np.float32(max_abs_error).view(np.int32), tasks.num_classes], np.int32),
-            train=packed.train, valid=packed.valid, seeds=packed.seeds, alive=packed.alive, orders=packed.orders,
-            valid_order=packed.valid_order, judges=judges, probe_orders=probe,
+        self._arrays = (judges, probe)
+        work = np.zeros(WORK_SIZE, np.int64)
+        work[TABLE], work[ENTER] = self.kernel.table.ctypes.data, self.kernel.enter
+        work[FEATURES], work[LANES], work[HEADER_BYTES] = tasks.features, self.lanes, header.size
+        work[EPOCHS], work[TASKS], work[MEDIAN], work[METRIC] = tasks.num_epochs, tasks.count, combine == "median", metric
+        work[BLOCKS], work[NUM_TRAIN] = packed.train.shape[:2]
+        work[NUM_VALID] = packed.valid.shape[1]
+        work[VALID_PASSES] = int((packed.valid_order < 0).sum())
+        work[MAX_ERROR], work[NUM_CLASSES] = np.float32(max_abs_error).view(np.int32), tasks.num_classes
+        for place, array in (
+            (TRAIN, packed.train), (VALID, packed.valid), (SEEDS, packed.seeds), (ALIVE_LANES, packed.alive),
+            (ORDERS, packed.orders), (VALID_ORDER, packed.valid_order), (PROBE_ORDERS, probe),
+        ):  # fmt: skip
+            work[place] = array.ctypes.data
+        work[TRAIN_STRIDE], work[VALID_STRIDE] = packed.train.strides[0], packed.valid.strides[0]
+        work[F_DATA : F_RNG + 1] = (
+            header.data, header.predict, header.stopped_at, header.max_error, header.num_classes, header.alive,
+            header.loss, header.hash1, header.hash2, header.rng,
         )  # fmt: skip
+        work[JUDGES:] = judges.ravel()
+        self._work = work
 
-    def scratch(self, slots: Sequence[int], instructions: int | None = None) -> Scratch:
-        """Return fresh working memory for programs of these slot counts."""
-        count = instructions or self._max_instructions
+    def scratch(self, slots: Sequence[int], instructions: int) -> Scratch:
+        """Return working memory for programs of these slot counts and at most so many instructions.
+
+        One a thread: two threads must not share it.
+        """
         scalars, vectors, matrices = slots
         features, lanes = self.tasks.features, self.lanes
         cells = (scalars + 2) + (vectors + 2) * features + (matrices + 2) * features**2
         memory = aligned((self.kernel.header.size // 4 + cells * lanes,))
-        records = aligned((2 * count + EXTRA_RECORDS, 8), np.int32)
+        saved = np.zeros_like(memory)
+        records = aligned((2 * instructions + EXTRA_RECORDS, 8), np.int32)
+        lane_values = np.zeros((3, lanes), np.float64)
+        work = self._work.copy()
+        work[MEMORY], work[SAVED], work[RECORDS] = memory.ctypes.data, saved.ctypes.data, records.ctypes.data
+        work[BEST], work[LOSSES], work[KEPT] = (row.ctypes.data for row in lane_values)
         return Scratch(
-            memory=memory, memory32=memory.view(np.int32), memory64=memory.view(np.int64),
-            saved=np.zeros_like(memory), records=records, records64=records.view(np.int64),
-            offsets=np.zeros(72, np.int64), starts=np.zeros(5, np.int64), live=np.zeros(count, np.uint8),
-            after=np.zeros(count, np.uint64), names=np.zeros(64, np.int64), best=np.zeros(lanes, np.float64),
-            counters=np.zeros(8, np.int64), sources=np.zeros(64, np.uint64),
+            work=work, marks=np.zeros((2, instructions + 1), np.uint64), pad=np.zeros(PAD_SIZE, np.int64),
+            arrays=(memory, saved, records, lane_values, self),
         )  # fmt: skip
 
     def score(self, program: Program, *, live: bool = True) -> NDArray[np.float64]:
@@ -330,6 +351,7 @@ class Evaluator:
         out = np.zeros((len(codes), self.tasks.count))
         scratch = self.scratch(slots, codes.shape[1] + 1)
         evaluate_batch(
-            self.work, scratch, codes.copy(), sizes.copy(), shape_of(slots, self.tasks), live, out, np.zeros(len(codes))
-        )
+            scratch.work, codes.copy(), sizes.copy(), shape_of(slots, self.tasks), scratch.marks, scratch.pad, live, out,
+            np.zeros(len(codes)),
+        )  # fmt: skip
         return out

@@ -11,12 +11,13 @@ import numpy as np
 from selftaught.programs.classic import insert_at, remove_at
 from selftaught.programs.instructions import alter_constant, draw_constants, pack
 from selftaught.programs.jit import compiled
-from selftaught.programs.liveness import CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
+from selftaught.programs.layout import FIRST, LEAST, MOST, MOVES_AT, NUM_MOVES, NUM_OPS, OPS, R_SIZES, SHAPE, SLOTS
+from selftaught.programs.liveness import AFTER, CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
 from selftaught.programs.streams import below, uniform
 
 __all__ = ["MOVES", "grow_program", "mutate_live", "splice"]
 
-#: Moves of the live mutation; `moves` of a search holds their weights in this order.
+#: Moves of the live mutation; numbers[MOVES_AT:] holds their weights in this order.
 MOVES = (
     "alter_input", "alter_constant", "swap_operator", "redraw", "insert", "wrap_input", "remove", "alter_output",
     "move", "copy_constant",
@@ -39,11 +40,11 @@ def held_slots(code, sizes, shape):  # type: ignore[no-untyped-def]
 @compiled
 def draw_input(state, rules, kind, held):  # type: ignore[no-untyped-def]
     """Draw an input slot, mostly one that holds something."""
-    count = rules.slots[kind]
+    count = rules[SLOTS, kind]
     slot = below(state, count)
     if uniform(state) < READ_HELD:
         for _ in range(8):
-            if held & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+            if held & (U1 << np.uint64(slot_bit(kind, slot, rules[SHAPE]))):
                 break
             slot = below(state, count)
     return slot
@@ -54,15 +55,15 @@ def _draw_wanted(state, rules, wanted):  # type: ignore[no-untyped-def]
     """Draw one of the writable slots in a mask; return (type, slot), type 0 when there is none."""
     count = 0
     for kind in range(1, 4):
-        for slot in range(rules.first[kind], rules.slots[kind]):
-            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+        for slot in range(rules[FIRST, kind], rules[SLOTS, kind]):
+            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules[SHAPE]))):
                 count += 1
     if count == 0:
         return 0, 0
     chosen = below(state, count)
     for kind in range(1, 4):
-        for slot in range(rules.first[kind], rules.slots[kind]):
-            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules.shape))):
+        for slot in range(rules[FIRST, kind], rules[SLOTS, kind]):
+            if wanted & (U1 << np.uint64(slot_bit(kind, slot, rules[SHAPE]))):
                 if chosen == 0:
                     return kind, slot
                 chosen -= 1
@@ -73,15 +74,15 @@ def _draw_wanted(state, rules, wanted):  # type: ignore[no-untyped-def]
 def _draw_op(state, rules, part, kind):  # type: ignore[no-untyped-def]
     """Draw an operator of a function whose result has this type, or -1."""
     count = 0
-    for j in range(rules.num_ops[part]):
-        count += OUT[rules.ops[part, j]] == kind
+    for j in range(rules[NUM_OPS, part]):
+        count += OUT[rules[OPS + part, j]] == kind
     if count == 0:
         return -1
     chosen = below(state, count)
-    for j in range(rules.num_ops[part]):
-        if OUT[rules.ops[part, j]] == kind:
+    for j in range(rules[NUM_OPS, part]):
+        if OUT[rules[OPS + part, j]] == kind:
             if chosen == 0:
-                return rules.ops[part, j]
+                return rules[OPS + part, j]
             chosen -= 1
     return -1
 
@@ -122,7 +123,7 @@ def _needed(code, first, last, wanted, shape):  # type: ignore[no-untyped-def]
 @compiled
 def grow_program(state, rules, code, sizes):  # type: ignore[no-untyped-def]
     """Write a random program backwards from its output, each instruction writing a slot that is needed."""
-    shape = rules.shape
+    shape = rules[SHAPE]
     output = U1 << np.uint64(shape[0] + 2 if shape[3] == CLASSES else 1)
     everything = ~np.uint64(0)
     outside = U1 | U1 << np.uint64(shape[0])
@@ -135,10 +136,10 @@ def grow_program(state, rules, code, sizes):  # type: ignore[no-untyped-def]
         first = sizes[0] if part == 1 else sizes[0] + sizes[1]
         if part == 0:
             first = 0
-        if rules.num_ops[part] == 0:
+        if rules[NUM_OPS, part] == 0:
             continue
-        span = rules.most[part] - rules.least[part]
-        target = rules.least[part] + below(state, span + 1)
+        span = rules[MOST, part] - rules[LEAST, part]
+        target = rules[LEAST, part] + below(state, span + 1)
         if part == 2:
             # What Predict needs from outside is what Learn may write; it goes on needing it.
             wanted = _needed(code, sizes[0], sizes[0] + sizes[1], output, shape) & ~outside
@@ -173,43 +174,46 @@ def _pick(state, rules, sizes):  # type: ignore[no-untyped-def]
         return -1
     for _ in range(16):
         at = below(state, total)
-        if rules.num_ops[_part_of(sizes, at)]:
+        if rules[NUM_OPS, _part_of(sizes, at)]:
             return at
     return -1
 
 
 @compiled
-def mutate_live(state, rules, moves, code, sizes, after):  # type: ignore[no-untyped-def]
+def mutate_live(state, rules, numbers, code, sizes, marks):  # type: ignore[no-untyped-def]
     """Change a program in live form by one move in place; return the move, or -1 where it could not apply.
 
-    `after` holds the slots live after each instruction (from `find_live`); sizes may exceed the limits by one
+    `marks` come from `find_live`; sizes may exceed the limits by one
     until dead code is dropped, so `code` needs one spare place.
     """
-    draw = uniform(state) * moves.sum()
+    total = 0.0
+    for i in range(NUM_MOVES):
+        total += numbers[MOVES_AT + i]
+    draw = uniform(state) * total
     move = 0
-    while move < moves.shape[0] - 1 and draw >= moves[move]:
-        draw -= moves[move]
+    while move < NUM_MOVES - 1 and draw >= numbers[MOVES_AT + move]:
+        draw -= numbers[MOVES_AT + move]
         move += 1
-    shape = rules.shape
+    shape = rules[SHAPE]
     held = held_slots(code, sizes, shape)
     if move == 4:
         # A new instruction before place `at` of a function, writing a slot that is live there.
         parts = 0
         for part in range(3):
-            parts += rules.num_ops[part] > 0
+            parts += rules[NUM_OPS, part] > 0
         chosen = below(state, parts)
         part = 0
-        while rules.num_ops[part] == 0 or chosen > 0:
-            chosen -= rules.num_ops[part] > 0
+        while rules[NUM_OPS, part] == 0 or chosen > 0:
+            chosen -= rules[NUM_OPS, part] > 0
             part += 1
         first = 0
         for earlier in range(part):
             first += sizes[earlier]
         at = first + below(state, sizes[part] + 1)
         if at > first:
-            wanted = after[at - 1]
+            wanted = marks[AFTER, at - 1]
         elif sizes[part] > 0:
-            wanted = _needed(code, at, at + 1, after[at], shape)
+            wanted = _needed(code, at, at + 1, marks[AFTER, at], shape)
         elif part == 1:
             wanted = U1 << np.uint64(shape[0] + 2 if shape[3] == CLASSES else 1)
         else:
@@ -249,7 +253,7 @@ def mutate_live(state, rules, moves, code, sizes, after):  # type: ignore[no-unt
         # Constants are few among many instructions: look for one.
         total = sizes[0] + sizes[1] + sizes[2]
         for _ in range(total):
-            if CONSTANTS[code[at, 0] & 255] and rules.num_ops[_part_of(sizes, at)]:
+            if CONSTANTS[code[at, 0] & 255] and rules[NUM_OPS, _part_of(sizes, at)]:
                 alter_constant(state, code, at, False)
                 return move
             at = (at + 1) % total
@@ -276,14 +280,14 @@ def mutate_live(state, rules, moves, code, sizes, after):  # type: ignore[no-unt
         second = IN1[op] == 0 or (inputs == 2 and below(state, 2) == 1)
         kind = IN2[op] if second else IN1[op]
         old = in2 if second else in1
-        first = rules.first[kind]
-        if rules.slots[kind] <= first:
+        first = rules[FIRST, kind]
+        if rules[SLOTS, kind] <= first:
             return -1
-        slot = first + below(state, rules.slots[kind] - first)
+        slot = first + below(state, rules[SLOTS, kind] - first)
         for _ in range(4):
             if held & (U1 << np.uint64(slot_bit(kind, slot, shape))) == 0:
                 break
-            slot = first + below(state, rules.slots[kind] - first)
+            slot = first + below(state, rules[SLOTS, kind] - first)
         insert_at(code, sizes, part, at)
         if not _write(state, rules, part, code, at, kind, slot, held):
             remove_at(code, sizes, part, at)
@@ -300,45 +304,45 @@ def mutate_live(state, rules, moves, code, sizes, after):  # type: ignore[no-unt
         else:
             code[at + 1, 0] = pack(op, out, slot, in2)
     elif move == 6:
-        if sizes[part] <= rules.least[part]:
+        if sizes[part] <= rules[LEAST, part]:
             return -1
         remove_at(code, sizes, part, at)
     elif move == 7:
-        first = rules.first[OUT[op]]
-        code[at, 0] = pack(op, first + below(state, rules.slots[OUT[op]] - first), in1, in2)
+        first = rules[FIRST, OUT[op]]
+        code[at, 0] = pack(op, first + below(state, rules[SLOTS, OUT[op]] - first), in1, in2)
     elif move == 8:
         first = 0
         for earlier in range(part):
             first += sizes[earlier]
         other = first + below(state, sizes[part])
         for k in range(4):
-            code[at, k], code[other, k] = code[other, k], code[at, k]
+            held_word = code[at, k]
+            code[at, k] = code[other, k]
+            code[other, k] = held_word
     else:
         return -1
     return move
 
 
 @compiled
-def splice(state, code, sizes, other, other_sizes):  # type: ignore[no-untyped-def]
-    """Replace one function of a program, drawn at random, by that of another program."""
+def splice(state, code, sizes, rows, codes, other):  # type: ignore[no-untyped-def]
+    """Replace one function of a program, drawn at random, by that of the population's member `other`."""
     part = below(state, 3)
     first = 0
     start = 0
     for earlier in range(part):
         first += sizes[earlier]
-        start += other_sizes[earlier]
+        start += rows[other, R_SIZES + earlier]
+    count = rows[other, R_SIZES + part]
     tail = sizes[0] + sizes[1] + sizes[2] - first - sizes[part]
-    shift = other_sizes[part] - sizes[part]
+    shift = count - sizes[part]
     begin = first + sizes[part]
-    if shift > 0:
-        for i in range(tail - 1, -1, -1):
-            for k in range(4):
-                code[begin + shift + i, k] = code[begin + i, k]
-    elif shift < 0:
-        for i in range(tail):
-            for k in range(4):
-                code[begin + shift + i, k] = code[begin + i, k]
-    for i in range(other_sizes[part]):
+    for step in range(tail):
+        # From the far end when the program grows, from the near end when it shrinks.
+        i = begin + (tail - 1 - step if shift > 0 else step)
         for k in range(4):
-            code[first + i, k] = other[start + i, k]
-    sizes[part] = other_sizes[part]
+            code[i + shift, k] = code[i, k]
+    for i in range(count):
+        for k in range(4):
+            code[first + i, k] = codes[other, start + i, k]
+    sizes[part] = count

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from selftaught.programs.jit import compiled
+from selftaught.programs.layout import FIRST, NUM_OPS, OPS, SLOTS
 from selftaught.programs.liveness import CONSTANTS, IN1, IN2, OUT
-from selftaught.programs.rules import CONSTANT_KINDS
+from selftaught.programs.constants import CONSTANT_KINDS
 from selftaught.programs.streams import below, gaussian, uniform
 
 __all__ = ["alter_constant", "draw_constants", "draw_instruction", "get_constant", "pack", "set_constant"]
@@ -19,7 +20,7 @@ LARGEST = 1e30
 @compiled
 def pack(op, out, in1, in2):  # type: ignore[no-untyped-def]
     """Return an instruction's first word."""
-    return np.int32(np.uint32(op) | np.uint32(out) << np.uint32(8) | np.uint32(in1) << np.uint32(16) | np.uint32(in2) << np.uint32(24))
+    return np.int32(op | out << 8 | in1 << 16 | in2 << 24)
 
 
 @compiled
@@ -36,7 +37,9 @@ def set_constant(code, i, k, value):  # type: ignore[no-untyped-def]
 def _sort_range(code, i, op):  # type: ignore[no-untyped-def]
     """Keep the low end of a uniform draw below its high end."""
     if CONSTANT_KINDS[op, 0] == 4 and get_constant(code, i, 0) > get_constant(code, i, 1):
-        code[i, 1], code[i, 2] = code[i, 2], code[i, 1]
+        low = code[i, 2]
+        code[i, 2] = code[i, 1]
+        code[i, 1] = low
 
 
 @compiled
@@ -57,15 +60,15 @@ def draw_constants(state, code, i, op):  # type: ignore[no-untyped-def]
 @compiled
 def draw_instruction(state, rules, part, code, i):  # type: ignore[no-untyped-def]
     """Write a fresh instruction of a function: everything uniform over what is allowed."""
-    op = rules.ops[part, below(state, rules.num_ops[part])]
+    op = rules[OPS + part, below(state, rules[NUM_OPS, part])]
     in1, in2, out = 0, 0, 0
     if IN1[op]:
-        in1 = below(state, rules.slots[IN1[op]])
+        in1 = below(state, rules[SLOTS, IN1[op]])
     if IN2[op]:
-        in2 = below(state, rules.slots[IN2[op]])
+        in2 = below(state, rules[SLOTS, IN2[op]])
     if OUT[op]:
-        first = rules.first[OUT[op]]
-        out = first + below(state, rules.slots[OUT[op]] - first)
+        first = rules[FIRST, OUT[op]]
+        out = first + below(state, rules[SLOTS, OUT[op]] - first)
     code[i, 0] = pack(op, out, in1, in2)
     draw_constants(state, code, i, op)
 

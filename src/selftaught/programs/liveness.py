@@ -26,6 +26,7 @@ __all__ = ["BINARY", "CLASSES", "REGRESSION", "canonical_key", "compact", "find_
 
 REGRESSION, BINARY, CLASSES = 0, 1, 2
 U1 = np.uint64(1)
+ALIVE, AFTER = 0, 1  # rows of `marks`, uint64 (2, n)
 OUT = np.asarray(OUT_TYPE, np.int64)
 IN1 = np.asarray(IN1_TYPE, np.int64)
 IN2 = np.asarray(IN2_TYPE, np.int64)
@@ -46,20 +47,20 @@ def slot_bit(kind: int, slot: int, shape: NDArray[np.int64]) -> int:
 
 
 @compiled
-def _back(code, first, last, alive, shape, live, after):  # type: ignore[no-untyped-def]
+def _back(code, first, last, alive, shape, marks):  # type: ignore[no-untyped-def]
     """Walk a function backwards from the mask live at its end; return the mask live at its start."""
     for i in range(last - 1, first - 1, -1):
         word = code[i, 0]
         op = word & 255
-        after[i] = alive
-        live[i] = 0
+        marks[AFTER, i] = alive
+        marks[ALIVE, i] = np.uint64(0)
         kind = OUT[op]
         if kind == 0:
             continue
         bit = U1 << np.uint64(slot_bit(kind, (word >> 8) & 255, shape))
         if alive & bit == 0:
             continue
-        live[i] = 1
+        marks[ALIVE, i] = U1
         if not PARTIAL[op]:
             alive &= ~bit
         if IN1[op]:
@@ -70,8 +71,8 @@ def _back(code, first, last, alive, shape, live, after):  # type: ignore[no-unty
 
 
 @compiled
-def find_live(code, sizes, shape, live, after):  # type: ignore[no-untyped-def]
-    """Mark live instructions (1) in `live`; `after` gets the slots live after each; return how many live.
+def find_live(code, sizes, shape, marks):  # type: ignore[no-untyped-def]
+    """Mark live instructions in `marks` (2, n), and the slots live after each; return how many live.
 
     The output slots are live after Predict, and what Predict reads is live after Predict too: validation
     runs Predict again with no Learn between.
@@ -88,28 +89,28 @@ def find_live(code, sizes, shape, live, after):  # type: ignore[no-untyped-def]
     into_predict = np.uint64(0)
     into_learn = np.uint64(0)
     while True:
-        new_learn = _back(code, n2, n3, into_predict, shape, live, after) & ~label
-        new_predict = _back(code, n1, n2, output | new_learn | into_predict, shape, live, after) & ~label
+        new_learn = _back(code, n2, n3, into_predict, shape, marks) & ~label
+        new_predict = _back(code, n1, n2, output | new_learn | into_predict, shape, marks) & ~label
         if new_learn == into_learn and new_predict == into_predict:
             break
         into_learn = new_learn
         into_predict = new_predict
-    _back(code, 0, n1, into_predict, shape, live, after)
+    _back(code, 0, n1, into_predict, shape, marks)
     count = 0
     for i in range(n3):
-        count += live[i]
+        count += np.int64(marks[ALIVE, i])
     return count
 
 
 @compiled
-def compact(code, sizes, live):  # type: ignore[no-untyped-def]
+def compact(code, sizes, marks):  # type: ignore[no-untyped-def]
     """Drop what is not live, in place: `code` and `sizes` become the live form."""
     write = 0
     read = 0
     for part in range(3):
         kept = 0
         for _ in range(sizes[part]):
-            if live[read]:
+            if marks[ALIVE, read]:
                 for k in range(4):
                     code[write, k] = code[read, k]
                 write += 1
@@ -142,7 +143,7 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
     """Return the 128-bit key (two uint64) of a program in live form.
 
     Slots are renumbered in order of first use, slots that nothing writes become one zero slot, operands of
-    commutative operators are sorted. `names` is scratch, int64 (64,).
+    commutative operators are sorted. `names` is scratch, int64 (68,).
     """
     total = sizes[0] + sizes[1] + sizes[2]
     written = np.uint64(0)
@@ -155,9 +156,12 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
         written |= U1 << np.uint64(1)
     if shape[3] == CLASSES:
         written |= U1 << np.uint64(shape[0] + 2)
-    first_free = np.array([0, 2, 3 if shape[3] == CLASSES else 1, 0])
     for i in range(64):
         names[i] = -1
+    # names[64 + type]: the next free number of a type.
+    names[65] = 2
+    names[66] = 3 if shape[3] == CLASSES else 1
+    names[67] = 0
     names[0] = 0
     names[1] = 1
     names[shape[0]] = 0
@@ -175,14 +179,16 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
             a = -1
             b = -1
             if IN1[op]:
-                a = _name(IN1[op], (word >> 16) & 255, part, shape, written, names, first_free)
+                a = _name(IN1[op], (word >> 16) & 255, part, shape, written, names)
             if IN2[op]:
-                b = _name(IN2[op], (word >> 24) & 255, part, shape, written, names, first_free)
+                b = _name(IN2[op], (word >> 24) & 255, part, shape, written, names)
             if SWAPS[op] and a > b:
-                a, b = b, a
+                swap = a
+                a = b
+                b = swap
             out = 0
             if OUT[op]:
-                out = _name(OUT[op], (word >> 8) & 255, 2, shape, written, names, first_free)
+                out = _name(OUT[op], (word >> 8) & 255, 2, shape, written, names)
             packed = np.uint64(op) | np.uint64(out) << np.uint64(8)
             packed |= np.uint64(a + 1) << np.uint64(16) | np.uint64(b + 1) << np.uint64(32)
             low = mix(low, packed)
@@ -196,7 +202,7 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _name(kind, slot, part, shape, written, names, first_free):  # type: ignore[no-untyped-def]
+def _name(kind, slot, part, shape, written, names):  # type: ignore[no-untyped-def]
     """Return a slot's canonical number, 200 for one that must read zero."""
     bit = slot_bit(kind, slot, shape)
     from_outside = (kind == 1 and slot == 0) or (kind == 2 and slot == 0)
@@ -209,6 +215,6 @@ def _name(kind, slot, part, shape, written, names, first_free):  # type: ignore[
     if written & (U1 << np.uint64(bit)) == 0:
         return 200
     if names[bit] < 0:
-        names[bit] = first_free[kind]
-        first_free[kind] += 1
+        names[bit] = names[64 + kind]
+        names[64 + kind] += 1
     return names[bit]

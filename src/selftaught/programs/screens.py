@@ -57,8 +57,9 @@ def _reads(code, first, last, shape):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def learns(code, sizes, shape, depends):  # type: ignore[no-untyped-def]
-    """Say whether a program in live form is shaped like learning; `depends` is scratch, uint64 (64,)."""
+def learns(code, sizes, shape, pad):  # type: ignore[no-untyped-def]
+    """Say whether a program in live form is shaped like learning; `pad` is scratch, int64 (64,)."""
+    depends = pad[:64].view(np.uint64)
     n1 = sizes[0]
     n2 = n1 + sizes[1]
     n3 = n2 + sizes[2]

@@ -1,0 +1,110 @@
+"""The individuals of a search in flat arrays: a population, the best ever seen, and improvements not yet read.
+
+`rows` (int64) and `codes` (int32, instructions) have a line an individual: the population first, then
+`num_best` best ones (best first), then a ring of improvements. `counters` says how many of each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from selftaught.programs.jit import compiled
+from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES
+from selftaught.programs.streams import below
+
+__all__ = ["COUNTERS", "NUM_BEST", "NUM_EVENTS", "fitness_of", "least_fit", "note_best", "put", "take", "tournament"]
+
+NUM_BEST = 16
+NUM_EVENTS = 256
+
+COUNTERS = (
+    "programs", "evaluated", "key_hits", "print_hits", "steps", "filled", "next", "events", "best", "rejected",
+    "screened", "neutral", "hurdled", "improved_at", "window", "migrated",
+)  # fmt: skip
+(
+    PROGRAMS, EVALUATED, KEY_HITS, PRINT_HITS, STEPS, FILLED, NEXT, EVENTS, BEST_COUNT, REJECTED,
+    SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, WINDOW, MIGRATED,
+) = range(16)  # fmt: skip
+
+
+@compiled
+def fitness_of(rows, i):  # type: ignore[no-untyped-def]
+    return np.int64(rows[i, R_FITNESS]).view(np.float64)
+
+
+@compiled
+def put(rows, codes, i, code, sizes, fitness, low, high, born, parent, move):  # type: ignore[no-untyped-def]
+    """Write an individual at line i."""
+    rows[i, R_FITNESS] = np.float64(fitness).view(np.int64)
+    rows[i, R_LOW] = np.int64(low)
+    rows[i, R_HIGH] = np.int64(high)
+    rows[i, R_BORN] = born
+    rows[i, R_PARENT] = parent
+    rows[i, R_MOVE] = move
+    total = 0
+    for part in range(3):
+        rows[i, R_SIZES + part] = sizes[part]
+        total += sizes[part]
+    for j in range(total):
+        for k in range(4):
+            codes[i, j, k] = code[j, k]
+
+
+@compiled
+def take(rows, codes, i, code, sizes):  # type: ignore[no-untyped-def]
+    """Copy the program at line i out."""
+    total = 0
+    for part in range(3):
+        sizes[part] = rows[i, R_SIZES + part]
+        total += sizes[part]
+    for j in range(total):
+        for k in range(4):
+            code[j, k] = codes[i, j, k]
+
+
+@compiled
+def tournament(state, rows, size, filled):  # type: ignore[no-untyped-def]
+    """Return the fittest of `size` members drawn with replacement, the first drawn on a tie."""
+    best = below(state, filled)
+    for _ in range(size - 1):
+        rival = below(state, filled)
+        if fitness_of(rows, rival) > fitness_of(rows, best):
+            best = rival
+    return best
+
+
+@compiled
+def least_fit(state, rows, size, filled):  # type: ignore[no-untyped-def]
+    """Return the least fit of `size` members drawn with replacement."""
+    worst = below(state, filled)
+    for _ in range(size - 1):
+        rival = below(state, filled)
+        if fitness_of(rows, rival) < fitness_of(rows, worst):
+            worst = rival
+    return worst
+
+
+@compiled
+def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, parent, move):  # type: ignore[no-untyped-def]
+    """Keep the best distinct programs ever seen, and put each new best on the ring of improvements."""
+    count = counters[BEST_COUNT]
+    first = population
+    if count == NUM_BEST and fitness <= fitness_of(rows, first + NUM_BEST - 1):
+        return
+    for i in range(first, first + count):
+        if rows[i, R_LOW] == np.int64(low) and rows[i, R_HIGH] == np.int64(high):
+            return
+    born = counters[PROGRAMS]
+    if count == 0 or fitness > fitness_of(rows, first):
+        counters[IMPROVED_AT] = born
+        event = first + NUM_BEST + counters[EVENTS] % NUM_EVENTS
+        put(rows, codes, event, code, sizes, fitness, low, high, born, parent, move)
+        counters[EVENTS] += 1
+    at = first + (count if count < NUM_BEST else NUM_BEST - 1)
+    while at > first and fitness_of(rows, at - 1) < fitness:
+        rows[at] = rows[at - 1]
+        codes[at] = codes[at - 1]
+        at -= 1
+    put(rows, codes, at, code, sizes, fitness, low, high, born, parent, move)
+    if count < NUM_BEST:
+        counters[BEST_COUNT] += 1
