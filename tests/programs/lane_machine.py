@@ -125,10 +125,9 @@ class Machine:
         memory = LaneMemory(self.all("s").astype(precision), vectors, self.all("m").astype(precision))
         return memory, Streams(self.states.copy())
 
-    def snapshot(self) -> NDArray[np.int32]:
-        """Bits of the slots and of the random states."""
-        body = self.memory[self.kernel.header.size // 4 :]
-        return np.concatenate([body.view(np.int32), self.states.view(np.int32)])
+    def snapshot(self) -> NDArray[np.float32]:
+        """Every slot of memory."""
+        return self.memory[self.kernel.header.size // 4 :]
 
 
 def reference_of(machine: Machine, instruction: Instruction, precision: Any) -> tuple[LaneMemory, Streams]:

@@ -111,7 +111,7 @@ class OperatorFunction(Function):
 
         `offsets` are index * stride for each stride; `carried` are vectors handed on.
         """
-        if count <= limit:
+        if count <= max(limit, 3):  # the loop below runs at least one round of four
             for index in range(count):
                 carried = body([index * stride for stride in strides], index % 4, carried)
             return carried

@@ -140,7 +140,7 @@ def mix(state, value):  # type: ignore[no-untyped-def]
 
 @compiled
 def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
-    """Return the 128-bit key (two uint64) of a program in live form.
+    """Return a program's 128-bit key (two uint64) and its structure's 64-bit key, which leaves constants out.
 
     Slots are renumbered in order of first use, slots that nothing writes become one zero slot, operands of
     commutative operators are sorted. `names` is scratch, int64 (68,).
@@ -170,9 +170,11 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
         names[shape[0] + 2] = 2
     low = np.uint64(0x243F6A8885A308D3)
     high = np.uint64(0x13198A2E03707344)
+    structure = low
     place = 0
     for part in range(3):
         low = mix(low, np.uint64(sizes[part]))
+        structure = mix(structure, np.uint64(sizes[part]))
         for _ in range(sizes[part]):
             word = code[place, 0]
             op = word & 255
@@ -193,12 +195,13 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
             packed |= np.uint64(a + 1) << np.uint64(16) | np.uint64(b + 1) << np.uint64(32)
             low = mix(low, packed)
             high = mix(high, packed ^ low)
+            structure = mix(structure, packed)
             for k in range(CONSTANTS[op]):
                 bits = np.uint64(np.uint32(code[place, 1 + k]))
                 low = mix(low, bits)
                 high = mix(high, bits + low)
             place += 1
-    return low, high
+    return low, high, structure
 
 
 @compiled

@@ -17,13 +17,13 @@ from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
     COST_LIMIT, COSTS_AT, FORGET_AFTER, FRESH, MODE, MORE, MOST, MUTATE, NAMES, NUM_TRAIN, OPTIONS, PAPER, POPULATION,
-    PRINTS, R_BORN, RANDOM, SCREEN, SHAPE, SPLICE, START, TARGET, TASKS, TOURNAMENT, TRIES,
+    PRINTS, R_BORN, R_STRUCTURE, RANDOM, RESTART, SCREEN, SHAPE, SPLICE, START, TARGET, TASKS, TOURNAMENT, TRIES,
 )  # fmt: skip
 from selftaught.programs.liveness import canonical_key, compact, find_live, has_random
 from selftaught.programs.memo import count_hit, recall, remember, value_at
 from selftaught.programs.people import (
-    BEST_COUNT, EVALUATED, FILLED, KEY_HITS, NEUTRAL, NEXT, PRINT_HITS, PROGRAMS, REJECTED, SCREENED, STEPS, fitness_of,
-    least_fit, note_best, put, take, tournament,
+    BEST_COUNT, EVALUATED, FILLED, KEY_HITS, NEUTRAL, NEXT, PRINT_HITS, PROGRAMS, REJECTED, RESTARTED_AT, RESTARTS, RUN_LENGTH,
+    SCREENED, STEPS, fitness_of, least_fit, note_best, put, take, tournament,
 )  # fmt: skip
 from selftaught.programs.screens import learns
 from selftaught.programs.streams import uniform
@@ -117,6 +117,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
+        restart_when_due(counters, rules)
         slot = counters[NEXT]
         parent, move = np.int64(-1), np.int64(-1)
         if counters[FILLED] < population or rules[OPTIONS, MODE] == RANDOM:
@@ -137,13 +138,32 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
             for k in range(4):
                 live[i, k] = code[i, k]
         live_form(live, live_sizes, rules[SHAPE], marks)
-        low, high = canonical_key(live, live_sizes, rules[SHAPE], pad[NAMES:])
+        low, high, structure = canonical_key(live, live_sizes, rules[SHAPE], pad[NAMES:])
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, live, live_sizes, low, high, out)
-        put(rows, codes, slot, code, sizes, value, low, high, counters[PROGRAMS], parent, move)
-        note_best(rows, codes, counters, population, live, live_sizes, value, low, high, parent, move)
+        put(rows, codes, slot, code, sizes, value, low, high, structure, counters[PROGRAMS], parent, move)
+        note_best(rows, codes, counters, population, live, live_sizes, value, low, high, structure, parent, move)
         counters[NEXT] = (slot + 1) % population
     return 1 if _solved(rows, counters, rules, numbers) else 0
+
+
+@compiled
+def restart_when_due(counters, rules):  # type: ignore[no-untyped-def]
+    """Begin again with an empty population after a run's length; each run is half as long again as the last.
+
+    Runs succeed early or not at all, so many short runs beat a long one; the growth bounds what is lost on
+    problems that need long ones. Scores, keys and the best programs are kept.
+    """
+    if rules[OPTIONS, RESTART] == 0:
+        return
+    if counters[RUN_LENGTH] == 0:
+        counters[RUN_LENGTH] = rules[OPTIONS, RESTART]
+    if counters[PROGRAMS] - counters[RESTARTED_AT] >= counters[RUN_LENGTH]:
+        counters[RESTARTED_AT] = counters[PROGRAMS]
+        counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
+        counters[RESTARTS] += 1
+        counters[FILLED] = 0
+        counters[NEXT] = 0
 
 
 @compiled
@@ -200,34 +220,50 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
         if rules[OPTIONS, SCREEN] == 1 and not learns(code, sizes, shape, pad[NAMES:]):
             counters[SCREENED] += 1
             continue
-        low, high = canonical_key(code, sizes, shape, pad[NAMES:])
+        low, high, structure = canonical_key(code, sizes, shape, pad[NAMES:])
         if recall(memo, low, high) >= 0:
             counters[KEY_HITS] += 1
             continue
         found[0], found[1], found[2], found[3] = parent, move, np.int64(low), np.int64(high)
+        found[4] = np.int64(structure)
         return True
     return False
 
 
 @compiled
-def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, parent, move):  # type: ignore[no-untyped-def]
-    """Find a scored program its place in the population."""
+def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, structure, parent, move):  # type: ignore[no-untyped-def]
+    """Find a scored program its place in the population.
+
+    One member a structure (the program without its constants), its best; one member a fitness value, the
+    newest: the same bits mean the same behaviour, and drifting on such ties is how neutral moves pay.
+    """
     population = rules[OPTIONS, POPULATION]
     filled = counters[FILLED]
     born = counters[PROGRAMS]
-    # One member a fitness value: the same bits mean the same behaviour, and the newcomer takes that place.
+    place = np.int64(-1)
     for i in range(filled):
-        if fitness_of(rows, i) == value:
-            counters[NEUTRAL] += 1
-            put(rows, codes, i, code, sizes, value, low, high, born, parent, move)
-            return
-    if filled < population:
-        put(rows, codes, filled, code, sizes, value, low, high, born, parent, move)
-        counters[FILLED] += 1
-        return
-    worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], population)
-    if fitness_of(rows, worst) <= value:
-        put(rows, codes, worst, code, sizes, value, low, high, born, parent, move)
+        if rows[i, R_STRUCTURE] == structure:
+            if fitness_of(rows, i) > value:
+                counters[REJECTED] += 1
+                return
+            place = i
+            break
+    if place < 0:
+        for i in range(filled):
+            if fitness_of(rows, i) == value:
+                counters[NEUTRAL] += 1
+                place = i
+                break
+    if place < 0:
+        if filled < population:
+            place = filled
+            counters[FILLED] += 1
+        else:
+            worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], population)
+            if fitness_of(rows, worst) > value:
+                return
+            place = worst
+    put(rows, codes, place, code, sizes, value, low, high, structure, born, parent, move)
 
 
 @compiled
@@ -239,13 +275,14 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     """
     code = np.zeros((codes.shape[1] + 64, 4), np.int32)
     sizes = np.zeros(3, np.int64)
-    found = np.zeros(4, np.int64)
+    found = np.zeros(5, np.int64)
     out = np.zeros(work[TASKS] + 1)
     began = counters[STEPS]
     stuck = 0
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
+        restart_when_due(counters, rules)
         if not propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):
             stuck += 1
             if stuck > STUCK:
@@ -256,7 +293,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
         note_best(
-            rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[0], found[1]
+            rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[4], found[0], found[1]
         )
-        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[0], found[1])
+        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1])
     return 1 if _solved(rows, counters, rules, numbers) else 0

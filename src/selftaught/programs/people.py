@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from selftaught.programs.jit import compiled
-from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES
+from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES, R_STRUCTURE
 from selftaught.programs.streams import below
 
 __all__ = ["COUNTERS", "NUM_BEST", "NUM_EVENTS", "fitness_of", "least_fit", "note_best", "put", "take", "tournament"]
@@ -19,12 +19,12 @@ NUM_EVENTS = 256
 
 COUNTERS = (
     "programs", "evaluated", "key_hits", "print_hits", "steps", "filled", "next", "events", "best", "rejected",
-    "screened", "neutral", "hurdled", "improved_at", "window", "migrated",
+    "screened", "neutral", "hurdled", "improved_at", "restarts", "restarted_at", "run_length", "migrated",
 )  # fmt: skip
 (
     PROGRAMS, EVALUATED, KEY_HITS, PRINT_HITS, STEPS, FILLED, NEXT, EVENTS, BEST_COUNT, REJECTED,
-    SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, WINDOW, MIGRATED,
-) = range(16)  # fmt: skip
+    SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, RESTARTS, RESTARTED_AT, RUN_LENGTH, MIGRATED,
+) = range(18)  # fmt: skip
 
 
 @compiled
@@ -33,11 +33,12 @@ def fitness_of(rows, i):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def put(rows, codes, i, code, sizes, fitness, low, high, born, parent, move):  # type: ignore[no-untyped-def]
+def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent, move):  # type: ignore[no-untyped-def]
     """Write an individual at line i."""
     rows[i, R_FITNESS] = np.float64(fitness).view(np.int64)
     rows[i, R_LOW] = np.int64(low)
     rows[i, R_HIGH] = np.int64(high)
+    rows[i, R_STRUCTURE] = np.int64(structure)
     rows[i, R_BORN] = born
     rows[i, R_PARENT] = parent
     rows[i, R_MOVE] = move
@@ -85,7 +86,7 @@ def least_fit(state, rows, size, filled):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, parent, move):  # type: ignore[no-untyped-def]
+def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, structure, parent, move):  # type: ignore[no-untyped-def]
     """Keep the best distinct programs ever seen, and put each new best on the ring of improvements."""
     count = counters[BEST_COUNT]
     first = population
@@ -98,13 +99,13 @@ def note_best(rows, codes, counters, population, code, sizes, fitness, low, high
     if count == 0 or fitness > fitness_of(rows, first):
         counters[IMPROVED_AT] = born
         event = first + NUM_BEST + counters[EVENTS] % NUM_EVENTS
-        put(rows, codes, event, code, sizes, fitness, low, high, born, parent, move)
+        put(rows, codes, event, code, sizes, fitness, low, high, structure, born, parent, move)
         counters[EVENTS] += 1
     at = first + (count if count < NUM_BEST else NUM_BEST - 1)
     while at > first and fitness_of(rows, at - 1) < fitness:
         rows[at] = rows[at - 1]
         codes[at] = codes[at - 1]
         at -= 1
-    put(rows, codes, at, code, sizes, fitness, low, high, born, parent, move)
+    put(rows, codes, at, code, sizes, fitness, low, high, structure, born, parent, move)
     if count < NUM_BEST:
         counters[BEST_COUNT] += 1
