@@ -23,7 +23,8 @@ OFFSETS = 0  # 80 places: a slot's byte offset, then zero slots (65..67), tempor
 USED = 72
 STARTS = 80  # 8 places
 NAMES = 88  # 72 places
-PAD_SIZE = 160
+GRAPH = 160  # 256 places
+PAD_SIZE = 416
 
 # ---- rules: rows of an int64 array (ROWS, 72)
 OPS, NUM_OPS, LEAST, MOST, SHAPE, FIRST, SLOTS, ACTIONS, OPTIONS = 0, 3, 4, 5, 6, 7, 8, 9, 10
@@ -31,8 +32,8 @@ RULE_ROWS = 11
 
 # ---- rules[OPTIONS]
 (
-    MODE, POPULATION, TOURNAMENT, PRINTS, SCREEN, PAPER, TRIES, START, NUM_ACTIONS, HURDLE, FORGET_AFTER, RESTART,
-) = range(12)  # fmt: skip
+    MODE, POPULATION, TOURNAMENT, PRINTS, SCREEN, PAPER, TRIES, START, NUM_ACTIONS, HURDLE, FORGET_AFTER, RESTART, LEXICASE, AGEING, NICHES,
+) = range(15)  # fmt: skip
 CLASSIC, LIVE, RANDOM = 0, 1, 2
 
 # ---- numbers (float64)
@@ -41,6 +42,6 @@ MOVES_AT, NUM_MOVES = 8, 10
 COSTS_AT = 24
 NUMBERS_SIZE = COSTS_AT + 65
 
-# ---- rows (int64): one an individual
+# ---- rows (int64): a line an individual
 R_FITNESS, R_LOW, R_HIGH, R_BORN, R_PARENT, R_MOVE, R_STRUCTURE, R_SIZES = 0, 1, 2, 3, 4, 5, 6, 7
-ROW_SIZE = 10
+ROW_SIZE = 10  # then the fitness on each task (float64 bits): a row has ROW_SIZE + D places

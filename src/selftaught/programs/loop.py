@@ -13,17 +13,18 @@ import numpy as np
 
 from selftaught.programs.classic import mutate_classic, random_program
 from selftaught.programs.evaluate import evaluate_live, fingerprint
+from selftaught.programs.graphs import graph_key
 from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
-    COST_LIMIT, COSTS_AT, FORGET_AFTER, FRESH, MODE, MORE, MOST, MUTATE, NAMES, NUM_TRAIN, OPTIONS, PAPER, POPULATION,
+    AGEING, COST_LIMIT, COSTS_AT, FORGET_AFTER, FRESH, GRAPH, LEXICASE, MODE, MORE, MOST, MUTATE, NAMES, NICHES, NUM_TRAIN, OPTIONS, PAPER, POPULATION,
     PRINTS, R_BORN, R_STRUCTURE, RANDOM, RESTART, SCREEN, SHAPE, SPLICE, START, TARGET, TASKS, TOURNAMENT, TRIES,
 )  # fmt: skip
 from selftaught.programs.liveness import canonical_key, compact, find_live, has_random
 from selftaught.programs.memo import count_hit, recall, remember, value_at
 from selftaught.programs.people import (
     BEST_COUNT, EVALUATED, FILLED, KEY_HITS, NEUTRAL, NEXT, PRINT_HITS, PROGRAMS, REJECTED, RESTARTED_AT, RESTARTS, RUN_LENGTH,
-    SCREENED, STEPS, fitness_of, least_fit, note_best, put, take, tournament,
+    SCREENED, STEPS, fitness_of, least_fit, lexicase, note_best, put, take, tournament,
 )  # fmt: skip
 from selftaught.programs.screens import learns
 from selftaught.programs.streams import uniform
@@ -59,6 +60,14 @@ def cost_of(numbers, code, sizes, rows):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _recalled(value, out):  # type: ignore[no-untyped-def]
+    """Give every task the mean: what was remembered is the mean only."""
+    for task in range(out.shape[0]):
+        out[task] = value
+    return value
+
+
+@compiled
 def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out):  # type: ignore[no-untyped-def]
     """Score a program in live form (`marks` filled), from memory where it was scored before."""
     stochastic = has_random(code, sizes)
@@ -67,12 +76,12 @@ def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes,
         counters[KEY_HITS] += 1
         hits = count_hit(memo, place)
         if not stochastic or hits < rules[OPTIONS, FORGET_AFTER]:
-            return value_at(memo, place)
+            return _recalled(value_at(memo, place), out)
     stamp = counters[PROGRAMS]
     limit = numbers[COST_LIMIT]
     if limit > 0.0 and cost_of(numbers, code, sizes, work[NUM_TRAIN]) > limit:
         remember(memo, low, high, 0.0, stamp)
-        return 0.0
+        return _recalled(0.0, out)
     look = rules[OPTIONS, PRINTS] == 1 and not stochastic
     print_low, print_high = np.uint64(0), np.uint64(0)
     if look:
@@ -82,7 +91,7 @@ def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes,
             counters[PRINT_HITS] += 1
             value = value_at(prints, place)
             remember(memo, low, high, value, stamp)
-            return value
+            return _recalled(value, out)
     value, steps = evaluate_live(work, code, sizes, rules[SHAPE], marks, pad, out)
     counters[STEPS] += steps
     counters[EVALUATED] += 1
@@ -141,8 +150,8 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
         low, high, structure = canonical_key(live, live_sizes, rules[SHAPE], pad[NAMES:])
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, live, live_sizes, low, high, out)
-        put(rows, codes, slot, code, sizes, value, low, high, structure, counters[PROGRAMS], parent, move)
-        note_best(rows, codes, counters, population, live, live_sizes, value, low, high, structure, parent, move)
+        put(rows, codes, slot, code, sizes, value, low, high, structure, counters[PROGRAMS], parent, move, out)
+        note_best(rows, codes, counters, population, live, live_sizes, value, low, high, structure, parent, move, out)
         counters[NEXT] = (slot + 1) % population
     return 1 if _solved(rows, counters, rules, numbers) else 0
 
@@ -186,6 +195,14 @@ def _within(sizes, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def select(state, rows, rules, filled):  # type: ignore[no-untyped-def]
+    """Return a parent."""
+    if rules[OPTIONS, LEXICASE] > 0:
+        return lexicase(state, rows, rules[OPTIONS, LEXICASE], filled)
+    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], filled)
+
+
+@compiled
 def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):  # type: ignore[no-untyped-def]
     """Write a program never scored before; `found` gets its parent, move and key; False when tries run out."""
     filled = counters[FILLED]
@@ -198,11 +215,11 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
         elif filled == 0 or (beginning and rules[OPTIONS, START] == 0) or uniform(state) < numbers[FRESH]:
             grow_program(state, rules, code, sizes)
         else:
-            chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], filled)
+            chosen = select(state, rows, rules, filled)
             parent = rows[chosen, R_BORN]
             take(rows, codes, chosen, code, sizes)
             if uniform(state) < numbers[SPLICE]:
-                splice(state, code, sizes, rows, codes, tournament(state, rows, rules[OPTIONS, TOURNAMENT], filled))
+                splice(state, code, sizes, rows, codes, select(state, rows, rules, filled))
                 move = np.int64(100)
             while True:
                 live_form(code, sizes, shape, marks)
@@ -221,6 +238,10 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
             counters[SCREENED] += 1
             continue
         low, high, structure = canonical_key(code, sizes, shape, pad[NAMES:])
+        if not has_random(code, sizes):
+            low = graph_key(code, sizes, shape, pad[GRAPH:], True)
+            structure = graph_key(code, sizes, shape, pad[GRAPH:], False)
+            high = structure
         if recall(memo, low, high) >= 0:
             counters[KEY_HITS] += 1
             continue
@@ -231,7 +252,7 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
 
 
 @compiled
-def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, structure, parent, move):  # type: ignore[no-untyped-def]
+def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, structure, parent, move, cases):  # type: ignore[no-untyped-def]
     """Find a scored program its place in the population.
 
     One member a structure (the program without its constants), its best; one member a fitness value, the
@@ -241,13 +262,14 @@ def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, s
     filled = counters[FILLED]
     born = counters[PROGRAMS]
     place = np.int64(-1)
-    for i in range(filled):
-        if rows[i, R_STRUCTURE] == structure:
-            if fitness_of(rows, i) > value:
-                counters[REJECTED] += 1
-                return
-            place = i
-            break
+    if rules[OPTIONS, NICHES] == 1:
+        for i in range(filled):
+            if rows[i, R_STRUCTURE] == structure:
+                if fitness_of(rows, i) > value:
+                    counters[REJECTED] += 1
+                    return
+                place = i
+                break
     if place < 0:
         for i in range(filled):
             if fitness_of(rows, i) == value:
@@ -258,12 +280,15 @@ def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, s
         if filled < population:
             place = filled
             counters[FILLED] += 1
+        elif rules[OPTIONS, AGEING] == 1:
+            place = counters[NEXT]
+            counters[NEXT] = (place + 1) % population
         else:
             worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], population)
             if fitness_of(rows, worst) > value:
                 return
             place = worst
-    put(rows, codes, place, code, sizes, value, low, high, structure, born, parent, move)
+    put(rows, codes, place, code, sizes, value, low, high, structure, born, parent, move, cases)
 
 
 @compiled
@@ -293,7 +318,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
         note_best(
-            rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[4], found[0], found[1]
+            rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[4], found[0], found[1], out
         )
-        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1])
+        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out)
     return 1 if _solved(rows, counters, rules, numbers) else 0

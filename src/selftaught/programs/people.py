@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from selftaught.programs.jit import compiled
-from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES, R_STRUCTURE
+from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES, R_STRUCTURE, ROW_SIZE
 from selftaught.programs.streams import below
 
-__all__ = ["COUNTERS", "NUM_BEST", "NUM_EVENTS", "fitness_of", "least_fit", "note_best", "put", "take", "tournament"]
+__all__ = ["COUNTERS", "NUM_BEST", "NUM_EVENTS", "fitness_of", "least_fit", "lexicase", "note_best", "put", "take", "tournament"]
 
 NUM_BEST = 16
 NUM_EVENTS = 256
@@ -33,7 +33,7 @@ def fitness_of(rows, i):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent, move):  # type: ignore[no-untyped-def]
+def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent, move, cases):  # type: ignore[no-untyped-def]
     """Write an individual at line i."""
     rows[i, R_FITNESS] = np.float64(fitness).view(np.int64)
     rows[i, R_LOW] = np.int64(low)
@@ -42,6 +42,8 @@ def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent
     rows[i, R_BORN] = born
     rows[i, R_PARENT] = parent
     rows[i, R_MOVE] = move
+    for task in range(rows.shape[1] - ROW_SIZE):
+        rows[i, ROW_SIZE + task] = np.float64(cases[task]).view(np.int64)
     total = 0
     for part in range(3):
         rows[i, R_SIZES + part] = sizes[part]
@@ -75,6 +77,47 @@ def tournament(state, rows, size, filled):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def lexicase(state, rows, size, filled):  # type: ignore[no-untyped-def]
+    """Return a parent by lexicase selection in a pool of `size` members drawn with replacement.
+
+    The tasks are looked at one by one in random order; on each, only members about as good as the pool's best
+    stay (within the mean absolute deviation: epsilon-lexicase, La Cava et al., arXiv 1905.13266). Programs that
+    are good at some tasks survive beside those that are fair at all.
+    """
+    pool = np.empty(size, np.int64)
+    for i in range(size):
+        pool[i] = below(state, filled)
+    tasks = rows.shape[1] - ROW_SIZE
+    order = np.empty(tasks, np.int64)
+    for i in range(tasks):
+        order[i] = i
+    left = size
+    for i in range(tasks):
+        j = i + below(state, tasks - i)
+        task = order[j]
+        order[j] = order[i]
+        best, mean = -1.0, 0.0
+        for m in range(left):
+            value = np.int64(rows[pool[m], ROW_SIZE + task]).view(np.float64)
+            best = max(best, value)
+            mean += value
+        mean /= left
+        spread = 0.0
+        for m in range(left):
+            spread += abs(np.int64(rows[pool[m], ROW_SIZE + task]).view(np.float64) - mean)
+        floor = best - spread / left
+        kept = 0
+        for m in range(left):
+            if np.int64(rows[pool[m], ROW_SIZE + task]).view(np.float64) >= floor:
+                pool[kept] = pool[m]
+                kept += 1
+        left = kept
+        if left == 1:
+            break
+    return pool[below(state, left)]
+
+
+@compiled
 def least_fit(state, rows, size, filled):  # type: ignore[no-untyped-def]
     """Return the least fit of `size` members drawn with replacement."""
     worst = below(state, filled)
@@ -86,7 +129,7 @@ def least_fit(state, rows, size, filled):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, structure, parent, move):  # type: ignore[no-untyped-def]
+def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, structure, parent, move, cases):  # type: ignore[no-untyped-def]
     """Keep the best distinct programs ever seen, and put each new best on the ring of improvements."""
     count = counters[BEST_COUNT]
     first = population
@@ -99,13 +142,13 @@ def note_best(rows, codes, counters, population, code, sizes, fitness, low, high
     if count == 0 or fitness > fitness_of(rows, first):
         counters[IMPROVED_AT] = born
         event = first + NUM_BEST + counters[EVENTS] % NUM_EVENTS
-        put(rows, codes, event, code, sizes, fitness, low, high, structure, born, parent, move)
+        put(rows, codes, event, code, sizes, fitness, low, high, structure, born, parent, move, cases)
         counters[EVENTS] += 1
     at = first + (count if count < NUM_BEST else NUM_BEST - 1)
     while at > first and fitness_of(rows, at - 1) < fitness:
         rows[at] = rows[at - 1]
         codes[at] = codes[at - 1]
         at -= 1
-    put(rows, codes, at, code, sizes, fitness, low, high, structure, born, parent, move)
+    put(rows, codes, at, code, sizes, fitness, low, high, structure, born, parent, move, cases)
     if count < NUM_BEST:
         counters[BEST_COUNT] += 1
