@@ -46,7 +46,11 @@ class Machine:
     def __init__(self, kernel: Kernel, counts: tuple[int, int, int] = (6, 4, 3)) -> None:
         self.kernel = kernel
         features, lanes = kernel.features, kernel.lanes
-        self.shapes = {"s": (counts[0], lanes), "v": (counts[1], features, lanes), "m": (counts[2], features, features, lanes)}
+        self.shapes = {
+            "s": (counts[0], lanes),
+            "v": (counts[1], features, lanes),
+            "m": (counts[2], features, features, lanes),
+        }
         self.starts: dict[str, int] = {}
         end = kernel.header.size
         for kind, shape in self.shapes.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from selftaught.seeds import rng_for
 
 __all__ = ["BUILTIN", "builtin_tasks"]
 
-Draw = tuple[NDArray[np.float64], NDArray[np.float64]]
+Draw = tuple[NDArray[Any], NDArray[Any]]
 Recipe = Callable[[np.random.Generator, np.random.Generator, int, int], Draw]
 
 

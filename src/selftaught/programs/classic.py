@@ -23,7 +23,7 @@ ACTIONS = (
 
 
 @compiled
-def random_program(state, rules, sizes, code, out_sizes):  # type: ignore[no-untyped-def]
+def random_program(state, rules, sizes, code, out_sizes):
     """Write a program of the given sizes, every instruction fresh; a function without operators stays empty."""
     i = 0
     for part in range(3):
@@ -34,7 +34,7 @@ def random_program(state, rules, sizes, code, out_sizes):  # type: ignore[no-unt
 
 
 @compiled
-def insert_at(code, sizes, part, at):  # type: ignore[no-untyped-def]
+def insert_at(code, sizes, part, at):
     """Make room for one instruction at place `at` of the whole program."""
     total = sizes[0] + sizes[1] + sizes[2]
     for i in range(total, at, -1):
@@ -44,7 +44,7 @@ def insert_at(code, sizes, part, at):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def remove_at(code, sizes, part, at):  # type: ignore[no-untyped-def]
+def remove_at(code, sizes, part, at):
     """Take out the instruction at place `at` of the whole program."""
     total = sizes[0] + sizes[1] + sizes[2]
     for i in range(at, total - 1):
@@ -54,7 +54,7 @@ def remove_at(code, sizes, part, at):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _alter(state, rules, code, i, paper):  # type: ignore[no-untyped-def]
+def _alter(state, rules, code, i, paper):
     word = code[i, 0]
     op, out, in1, in2 = word & 255, (word >> 8) & 255, (word >> 16) & 255, (word >> 24) & 255
     if OUT[op] == 0:
@@ -76,7 +76,7 @@ def _alter(state, rules, code, i, paper):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def mutate_classic(state, rules, code, sizes, paper):  # type: ignore[no-untyped-def]
+def mutate_classic(state, rules, code, sizes, paper):
     """Change a program in place by one action; return the action's number."""
     action = rules[ACTIONS_ROW, below(state, rules[OPTIONS, NUM_ACTIONS])]
     if action == 7:

@@ -13,8 +13,8 @@ An example is F vectors of features, then its label: one vector, or F one-hot ve
 from __future__ import annotations
 
 from selftaught.programs import elementary
-from selftaught.programs.emission import ARGUMENTS, Header, OperatorFunction
 from selftaught.programs.llvm_text import Function
+from selftaught.programs.machine import ARGUMENTS, Header, OperatorFunction
 
 __all__ = ["CONTROL", "emit_control", "emit_enter"]
 

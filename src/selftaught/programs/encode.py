@@ -24,7 +24,7 @@ VECTOR_CONSTANT, MATRIX_CONSTANT = 57, 58
 
 
 @compiled
-def _size_of(kind, work):  # type: ignore[no-untyped-def]
+def _size_of(kind, work):
     """Return the bytes of a scalar (1), vector (2) or matrix (3) slot."""
     unit = 4 * work[LANES]
     if kind == 1:
@@ -35,7 +35,7 @@ def _size_of(kind, work):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _place(bit, kind, work, offsets):  # type: ignore[no-untyped-def]
+def _place(bit, kind, work, offsets):
     """Return the byte offset of a slot, laying it out at first use."""
     if offsets[bit] < 0:
         offsets[bit] = offsets[USED]
@@ -44,7 +44,7 @@ def _place(bit, kind, work, offsets):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _read(kind, slot, part, shape, work, written, offsets):  # type: ignore[no-untyped-def]
+def _read(kind, slot, part, shape, work, written, offsets):
     """Return the byte offset an input is read from; odd means from the example."""
     classes = shape[3] == CLASSES
     zero = 64 + kind  # bits 65..67: one zero slot a type; 68..70: temporaries
@@ -63,7 +63,7 @@ def _read(kind, slot, part, shape, work, written, offsets):  # type: ignore[no-u
 
 
 @compiled
-def _record(work, at, function, out, in1, in2):  # type: ignore[no-untyped-def]
+def _record(work, at, function, out, in1, in2):
     """Write one record without constants."""
     here = work[RECORDS] + at * 32
     poke64(here, function)
@@ -73,7 +73,7 @@ def _record(work, at, function, out, in1, in2):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def encode(work, code, sizes, shape, marks, pad):  # type: ignore[no-untyped-def]
+def encode(work, code, sizes, shape, marks, pad):
     """Write the records of a live program; return the bytes of memory it needs, header included.
 
     Args:
@@ -204,7 +204,7 @@ def encode(work, code, sizes, shape, marks, pad):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _index(bits, features):  # type: ignore[no-untyped-def]
+def _index(bits, features):
     """Return the element a constant fraction names: int(float32(F) * f), at most F - 1."""
     fraction = np.int32(bits).view(np.float32)
     return min(np.int64(np.float32(features) * fraction), features - 1)

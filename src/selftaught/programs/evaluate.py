@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from selftaught.errors import InputError
+from selftaught.errors import InputError, ProgramError
 from selftaught.programs.encode import EXTRA_RECORDS, encode
 from selftaught.programs.jit import (
     call_enter,
@@ -25,22 +25,66 @@ from selftaught.programs.jit import (
 )
 from selftaught.programs.kernel import CONTROL_ID, Kernel, load_kernel
 from selftaught.programs.layout import (
-    ALIVE_LANES, BEST, BLOCKS, ENTER, EPOCHS, F_ALIVE, F_CLASSES, F_DATA, F_HASH1, F_HASH2, F_LOSS, F_MAX_ERROR,
-    F_PREDICT, F_RNG, F_STOPPED, FEATURES, HEADER_BYTES, JUDGES, KEPT, LANES, LOSSES, MAX_ERROR, MEDIAN, MEMORY, METRIC,
-    NUM_CLASSES, NUM_TRAIN, NUM_VALID, ORDERS, PAD_SIZE, PROBE_ORDERS, RECORDS, SAVED, SEEDS, STARTS, TABLE, TASKS,
-    TRAIN, TRAIN_STRIDE, VALID, VALID_ORDER, VALID_PASSES, VALID_STRIDE, WORK_SIZE,
+    ALIVE_LANES,
+    BEST,
+    BLOCKS,
+    ENTER,
+    EPOCHS,
+    F_ALIVE,
+    F_CLASSES,
+    F_DATA,
+    F_HASH1,
+    F_HASH2,
+    F_LOSS,
+    F_MAX_ERROR,
+    F_PREDICT,
+    F_RNG,
+    F_STOPPED,
+    FEATURES,
+    HEADER_BYTES,
+    HURDLE_ORDERS,
+    HURDLE_TRAIN,
+    JUDGES,
+    KEPT,
+    LANES,
+    LOSSES,
+    MAX_ERROR,
+    MEDIAN,
+    MEMORY,
+    METRIC,
+    NUM_CLASSES,
+    NUM_TRAIN,
+    NUM_VALID,
+    ORDERS,
+    PAD_SIZE,
+    PROBE_ORDERS,
+    RECORDS,
+    SAVED,
+    SEEDS,
+    STARTS,
+    TABLE,
+    TASKS,
+    TRAIN,
+    TRAIN_STRIDE,
+    VALID,
+    VALID_ORDER,
+    VALID_PASSES,
+    VALID_STRIDE,
+    WORK_SIZE,
 )  # fmt: skip
 from selftaught.programs.liveness import AFTER, BINARY, CLASSES, REGRESSION, compact, find_live, mix
+from selftaught.programs.operators import OUT_TYPE
 from selftaught.programs.program import Program
 from selftaught.programs.tasksets import VALIDATION_BLOCK, TaskSet, aligned
 
 __all__ = ["MAX_INSTRUCTIONS", "Evaluator", "Scratch", "best_lanes", "kind_of", "shape_of"]
 
 MAX_INSTRUCTIONS = 10_000
+HURDLE_FRACTION = 0.2  # training examples of the first stage, when hurdles are on
 PROBE = 10  # examples of training and of validation that the fingerprint looks at
 
 @compiled
-def _begin(work, block, needed):  # type: ignore[no-untyped-def]
+def _begin(work, block, needed):
     """Zero a block's memory and fill in its header."""
     memory, lanes = work[MEMORY], work[LANES]
     zero_bytes(memory, needed)
@@ -51,14 +95,14 @@ def _begin(work, block, needed):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _setup(work, pad):  # type: ignore[no-untyped-def]
+def _setup(work, pad):
     """Run Setup, if it has any instruction."""
     if pad[STARTS + 1] > 1:
         call_enter(work[ENTER], work[RECORDS], work[MEMORY], work[TRAIN], work[ORDERS])
 
 
 @compiled
-def _pass(work, pad, judge, data, order):  # type: ignore[no-untyped-def]
+def _pass(work, pad, judge, data, order):
     """Run Predict, the judge and (in training) Learn over the examples of one list."""
     memory = work[MEMORY]
     predict = work[RECORDS] + pad[STARTS + 1] * 32
@@ -69,7 +113,7 @@ def _pass(work, pad, judge, data, order):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def evaluate_block(work, pad, block, needed):  # type: ignore[no-untyped-def]
+def evaluate_block(work, pad, block, needed):
     """Train and validate the encoded program on one block of tasks; return the train steps taken.
 
     The lanes' best fitness over the epochs is left at work[BEST] (float64 a lane).
@@ -130,7 +174,7 @@ def evaluate_block(work, pad, block, needed):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def evaluate_live(work, code, sizes, shape, marks, pad, out):  # type: ignore[no-untyped-def]
+def evaluate_live(work, code, sizes, shape, marks, pad, out):
     """Score a program in live form; fill `out` (D,) with the tasks' fitness; return (combined, train steps)."""
     needed = encode(work, code, sizes, shape, marks, pad)
     lanes, tasks = work[LANES], work[TASKS]
@@ -148,7 +192,7 @@ def evaluate_live(work, code, sizes, shape, marks, pad, out):  # type: ignore[no
 
 
 @compiled
-def _median(values, count):  # type: ignore[no-untyped-def]
+def _median(values, count):
     """Return the ordinary median of the first `count` values (insertion sort of a copy: there are few)."""
     held = values[:count].copy()
     for i in range(1, count):
@@ -162,7 +206,7 @@ def _median(values, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fingerprint(work, code, sizes, shape, marks, pad):  # type: ignore[no-untyped-def]
+def fingerprint(work, code, sizes, shape, marks, pad):
     """Return two 64-bit hashes of how a live program errs on the first examples, rounded to 12 bits.
 
     Predicts and learns on 10 training examples, then predicts 10 validation examples, as Real et al.
@@ -184,7 +228,7 @@ def fingerprint(work, code, sizes, shape, marks, pad):  # type: ignore[no-untype
 
 
 @compiled
-def evaluate_batch(work, codes, sizes, shape, marks, pad, only_live, out, combined):  # type: ignore[no-untyped-def]
+def evaluate_batch(work, codes, sizes, shape, marks, pad, only_live, out, combined):
     """Score a batch of programs: codes (n, m, 4), sizes (n, 3); dead instructions run too unless `only_live`."""
     steps = np.int64(0)
     for i in range(codes.shape[0]):
@@ -282,18 +326,23 @@ class Evaluator:
         for row, source in enumerate((packed.orders[0, :-1], packed.valid_order[:-1])):
             first = source[:PROBE]
             probe[row, : len(first)] = first
-        self._arrays = (judges, probe)
+        rows = packed.orders.shape[1] - 1
+        stage = max(1, round(HURDLE_FRACTION * rows))
+        hurdle = np.concatenate([packed.orders[0, :stage], [-1]])
+        self._arrays = (judges, probe, hurdle)
         work = np.zeros(WORK_SIZE, np.int64)
         work[TABLE], work[ENTER] = self.kernel.table.ctypes.data, self.kernel.enter
         work[FEATURES], work[LANES], work[HEADER_BYTES] = tasks.features, self.lanes, header.size
         work[EPOCHS], work[TASKS], work[MEDIAN], work[METRIC] = tasks.num_epochs, tasks.count, combine == "median", metric
         work[BLOCKS], work[NUM_TRAIN] = packed.train.shape[:2]
+        work[HURDLE_TRAIN] = stage
         work[NUM_VALID] = packed.valid.shape[1]
         work[VALID_PASSES] = int((packed.valid_order < 0).sum())
         work[MAX_ERROR], work[NUM_CLASSES] = np.float32(max_abs_error).view(np.int32), tasks.num_classes
         for place, array in (
             (TRAIN, packed.train), (VALID, packed.valid), (SEEDS, packed.seeds), (ALIVE_LANES, packed.alive),
             (ORDERS, packed.orders), (VALID_ORDER, packed.valid_order), (PROBE_ORDERS, probe),
+            (HURDLE_ORDERS, hurdle),
         ):  # fmt: skip
             work[place] = array.ctypes.data
         work[TRAIN_STRIDE], work[VALID_STRIDE] = packed.train.strides[0], packed.valid.strides[0]
@@ -333,9 +382,17 @@ class Evaluator:
         longest = max((len(p) for p in programs), default=0)
         if longest > MAX_INSTRUCTIONS:
             raise InputError(f"a program may have at most {MAX_INSTRUCTIONS} instructions, got {longest}")
-        slots = self.slots or tuple(int(max(s)) for s in zip(*(tuple(p.slots()) for p in programs), strict=True))
+        if not programs:
+            return np.zeros((0, self.tasks.count))
+        needed = tuple(int(max(s)) for s in zip(*(tuple(p.slots()) for p in programs), strict=True))
         if self.tasks.num_classes:
-            slots = (slots[0], max(slots[1], 3), slots[2])
+            needed = (needed[0], max(needed[1], 3), needed[2])
+            if any(OUT_TYPE[i.op] == 2 and i.out == 1 for p in programs for _, part in p.functions() for i in part):
+                raise ProgramError("v1 holds the one-hot label of a task of several classes and cannot be written; use v2")
+        slots = self.slots or needed
+        for name, have, want in zip(("scalars", "vectors", "matrices"), slots, needed, strict=True):
+            if want > have:
+                raise ProgramError(f"a program needs {want} {name}, but these tasks are scored with {have}; give more")
         codes = np.zeros((len(programs), max(longest, 1), 4), np.int32)
         sizes = np.zeros((len(programs), 3), np.int64)
         for number, program in enumerate(programs):

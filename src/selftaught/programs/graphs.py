@@ -21,7 +21,7 @@ ZERO, FEATURES, LABEL, PREDICTION = np.uint64(0x51ED27), np.uint64(0xFEA7), np.u
 
 
 @compiled
-def _flow(code, first, last, shape, now, constants):  # type: ignore[no-untyped-def]
+def _flow(code, first, last, shape, now, constants):
     """Carry the slots' hashes `now` (uint64) through instructions first .. last-1."""
     for i in range(first, last):
         word = code[i, 0]
@@ -48,7 +48,7 @@ def _flow(code, first, last, shape, now, constants):  # type: ignore[no-untyped-
 
 
 @compiled
-def _carried(code, sizes, shape):  # type: ignore[no-untyped-def]
+def _carried(code, sizes, shape):
     """Return how many slots Predict or Learn read before they write them: an upper bound of the state's size."""
     reads, written = np.uint64(0), np.uint64(0)
     first = sizes[0]
@@ -72,7 +72,7 @@ def _carried(code, sizes, shape):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def graph_key(code, sizes, shape, pad, constants):  # type: ignore[no-untyped-def]
+def graph_key(code, sizes, shape, pad, constants):
     """Return the 64-bit graph key of a program in live form; without constants it is the structure's.
 
     `pad` is scratch, int64 (GRAPH_SCRATCH,). Programs that draw random numbers need the ordinary key: the order

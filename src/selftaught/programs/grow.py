@@ -26,7 +26,7 @@ READ_HELD = 0.75  # how often an input is drawn among slots that hold something
 
 
 @compiled
-def held_slots(code, sizes, shape):  # type: ignore[no-untyped-def]
+def held_slots(code, sizes, shape):
     """Return the mask of slots that hold something: inputs, prediction, and whatever is written."""
     mask = U1 | U1 << np.uint64(1) | U1 << np.uint64(shape[0])
     for i in range(sizes[0] + sizes[1] + sizes[2]):
@@ -38,7 +38,7 @@ def held_slots(code, sizes, shape):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def draw_input(state, rules, kind, held):  # type: ignore[no-untyped-def]
+def draw_input(state, rules, kind, held):
     """Draw an input slot, mostly one that holds something."""
     count = rules[SLOTS, kind]
     slot = below(state, count)
@@ -51,7 +51,7 @@ def draw_input(state, rules, kind, held):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _draw_wanted(state, rules, wanted):  # type: ignore[no-untyped-def]
+def _draw_wanted(state, rules, wanted):
     """Draw one of the writable slots in a mask; return (type, slot), type 0 when there is none."""
     count = 0
     for kind in range(1, 4):
@@ -71,7 +71,7 @@ def _draw_wanted(state, rules, wanted):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _draw_op(state, rules, part, kind):  # type: ignore[no-untyped-def]
+def _draw_op(state, rules, part, kind):
     """Draw an operator of a function whose result has this type, or -1."""
     count = 0
     for j in range(rules[NUM_OPS, part]):
@@ -88,7 +88,7 @@ def _draw_op(state, rules, part, kind):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _write(state, rules, part, code, at, kind, slot, held):  # type: ignore[no-untyped-def]
+def _write(state, rules, part, code, at, kind, slot, held):
     """Write an instruction with a fixed output and everything else fresh; False where no operator fits."""
     op = _draw_op(state, rules, part, kind)
     if op < 0:
@@ -101,7 +101,7 @@ def _write(state, rules, part, code, at, kind, slot, held):  # type: ignore[no-u
 
 
 @compiled
-def _needed(code, first, last, wanted, shape):  # type: ignore[no-untyped-def]
+def _needed(code, first, last, wanted, shape):
     """Return the slots needed before instructions first..last-1, given those wanted after them."""
     for i in range(last - 1, first - 1, -1):
         word = code[i, 0]
@@ -121,7 +121,7 @@ def _needed(code, first, last, wanted, shape):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def grow_program(state, rules, code, sizes):  # type: ignore[no-untyped-def]
+def grow_program(state, rules, code, sizes):
     """Write a random program backwards from its output, each instruction writing a slot that is needed."""
     shape = rules[SHAPE]
     output = U1 << np.uint64(shape[0] + 2 if shape[3] == CLASSES else 1)
@@ -160,27 +160,33 @@ def grow_program(state, rules, code, sizes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _part_of(sizes, at):  # type: ignore[no-untyped-def]
+def _part_of(sizes, at):
     if at < sizes[0]:
         return 0
     return 1 if at < sizes[0] + sizes[1] else 2
 
 
 @compiled
-def _pick(state, rules, sizes):  # type: ignore[no-untyped-def]
-    """Draw a place among the instructions of functions that may change, or -1."""
-    total = sizes[0] + sizes[1] + sizes[2]
-    if total == 0:
+def _pick(state, rules, sizes):
+    """Draw a place: a function that may change and is not empty, then one of its instructions; -1 if none."""
+    parts = 0
+    for part in range(3):
+        parts += rules[NUM_OPS, part] > 0 and sizes[part] > 0
+    if parts == 0:
         return -1
-    for _ in range(16):
-        at = below(state, total)
-        if rules[NUM_OPS, _part_of(sizes, at)]:
-            return at
+    chosen = below(state, parts)
+    first = 0
+    for part in range(3):
+        if rules[NUM_OPS, part] > 0 and sizes[part] > 0:
+            if chosen == 0:
+                return first + below(state, sizes[part])
+            chosen -= 1
+        first += sizes[part]
     return -1
 
 
 @compiled
-def mutate_live(state, rules, numbers, code, sizes, marks):  # type: ignore[no-untyped-def]
+def mutate_live(state, rules, numbers, code, sizes, marks):
     """Change a program in live form by one move in place; return the move, or -1 where it could not apply.
 
     `marks` come from `find_live`; sizes may exceed the limits by one
@@ -325,7 +331,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):  # type: ignore[no-u
 
 
 @compiled
-def splice(state, code, sizes, rows, codes, other):  # type: ignore[no-untyped-def]
+def splice(state, code, sizes, rows, codes, other):
     """Replace one function of a program, drawn at random, by that of the population's member `other`."""
     part = below(state, 3)
     first = 0

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from selftaught.programs.constants import CONSTANT_KINDS
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import FIRST, NUM_OPS, OPS, SLOTS
 from selftaught.programs.liveness import CONSTANTS, IN1, IN2, OUT
-from selftaught.programs.constants import CONSTANT_KINDS
 from selftaught.programs.streams import below, gaussian, uniform
 
 __all__ = ["alter_constant", "draw_constants", "draw_instruction", "get_constant", "pack", "set_constant"]
@@ -18,23 +18,23 @@ LARGEST = 1e30
 
 
 @compiled
-def pack(op, out, in1, in2):  # type: ignore[no-untyped-def]
+def pack(op, out, in1, in2):
     """Return an instruction's first word."""
     return np.int32(op | out << 8 | in1 << 16 | in2 << 24)
 
 
 @compiled
-def get_constant(code, i, k):  # type: ignore[no-untyped-def]
+def get_constant(code, i, k):
     return np.float64(np.int32(code[i, 1 + k]).view(np.float32))
 
 
 @compiled
-def set_constant(code, i, k, value):  # type: ignore[no-untyped-def]
+def set_constant(code, i, k, value):
     code[i, 1 + k] = np.float32(np.float32(value) + np.float32(0.0)).view(np.int32)  # -0 becomes 0, as in the text
 
 
 @compiled
-def _sort_range(code, i, op):  # type: ignore[no-untyped-def]
+def _sort_range(code, i, op):
     """Keep the low end of a uniform draw below its high end."""
     if CONSTANT_KINDS[op, 0] == 4 and get_constant(code, i, 0) > get_constant(code, i, 1):
         low = code[i, 2]
@@ -43,7 +43,7 @@ def _sort_range(code, i, op):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def draw_constants(state, code, i, op):  # type: ignore[no-untyped-def]
+def draw_constants(state, code, i, op):
     """Fill in fresh constants: values and means uniform on [-1, 1), fractions and deviations on [0, 1)."""
     for k in range(3):
         code[i, 1 + k] = 0
@@ -58,7 +58,7 @@ def draw_constants(state, code, i, op):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def draw_instruction(state, rules, part, code, i):  # type: ignore[no-untyped-def]
+def draw_instruction(state, rules, part, code, i):
     """Write a fresh instruction of a function: everything uniform over what is allowed."""
     op = rules[OPS + part, below(state, rules[NUM_OPS, part])]
     in1, in2, out = 0, 0, 0
@@ -74,7 +74,7 @@ def draw_instruction(state, rules, part, code, i):  # type: ignore[no-untyped-de
 
 
 @compiled
-def _jump(state, value):  # type: ignore[no-untyped-def]
+def _jump(state, value):
     """Flip the sign in one case of ten, else scale by e^N(0,1); an exact 0 is drawn afresh."""
     if value == 0.0:
         return 2.0 * uniform(state) - 1.0
@@ -85,7 +85,7 @@ def _jump(state, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def alter_constant(state, code, i, paper):  # type: ignore[no-untyped-def]
+def alter_constant(state, code, i, paper):
     """Change one constant of an instruction that has some."""
     op = code[i, 0] & 255
     k = below(state, CONSTANTS[op])

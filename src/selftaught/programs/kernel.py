@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selftaught.programs.control import CONTROL, emit_control, emit_enter
-from selftaught.programs.emission import FUSED, Header, emit_fused, emit_operator
+from selftaught.programs.emission import emit_operator
+from selftaught.programs.fusion import FUSED, emit_fused
+from selftaught.programs.machine import Header
 from selftaught.programs.operators import OPERATORS, Operator
 
 __all__ = ["CONTROL_BASE", "CONTROL_ID", "FUSED_BASE", "FUSED_ID", "Kernel", "cache_directory", "load_kernel"]
@@ -112,12 +114,16 @@ def _initialise() -> None:
     llvm.initialize_native_asmprinter()
 
 
-def _target_machine(cpu: str | None, attributes: str | None) -> llvm.TargetMachine:
-    host = llvm.get_host_cpu_name() if cpu is None else cpu
+def _target(cpu: str | None, attributes: str | None) -> tuple[str, str]:
+    """Return LLVM's name of the processor and its features; None is this machine's."""
     if attributes is None:
         attributes = llvm.get_host_cpu_features().flatten() if cpu is None else ""
+    return cpu or llvm.get_host_cpu_name(), attributes
+
+
+def _target_machine(cpu: str, attributes: str) -> llvm.TargetMachine:
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=host, features=attributes, opt=3, reloc="pic", codemodel="small")
+    return target.create_target_machine(cpu=cpu, features=attributes, opt=3, reloc="pic", codemodel="small")
 
 
 def _compile(text: str, machine: llvm.TargetMachine) -> bytes:
@@ -153,9 +159,13 @@ def _write(path: Path, code: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(name, path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
     except OSError as error:
         warnings.warn(f"the kernel cannot be kept in {path.parent} ({error}); it is compiled each time", stacklevel=2)
 
@@ -183,10 +193,11 @@ def load_kernel(
     if lanes not in (1, 2, 4, 8, 16, 32):
         raise InputError(f"lanes must be 1, 2, 4, 8, 16 or 32, got {lanes}")
     _initialise()
-    machine = _target_machine(cpu, attributes)
+    processor = _target(cpu, attributes)
+    machine = _target_machine(*processor)
     text = module_text(features, lanes)
-    identity = "\n".join([llvmlite.__version__, machine.triple, str(cpu or llvm.get_host_cpu_name()),
-                          str(attributes or llvm.get_host_cpu_features().flatten()), text])  # fmt: skip
+    recipe = Path(__file__).read_text(encoding="utf-8")  # passes and options are part of what was compiled
+    identity = "\n".join([llvmlite.__version__, machine.triple, *processor, recipe, text])
     key = hashlib.sha256(identity.encode()).hexdigest()[:20]
     path = cache_directory() / "kernels" / f"lanes_f{features}_l{lanes}_{key}.o"
     code = _read(path)

@@ -47,7 +47,7 @@ def slot_bit(kind: int, slot: int, shape: NDArray[np.int64]) -> int:
 
 
 @compiled
-def _back(code, first, last, alive, shape, marks):  # type: ignore[no-untyped-def]
+def _back(code, first, last, alive, shape, marks):
     """Walk a function backwards from the mask live at its end; return the mask live at its start."""
     for i in range(last - 1, first - 1, -1):
         word = code[i, 0]
@@ -71,7 +71,7 @@ def _back(code, first, last, alive, shape, marks):  # type: ignore[no-untyped-de
 
 
 @compiled
-def find_live(code, sizes, shape, marks):  # type: ignore[no-untyped-def]
+def find_live(code, sizes, shape, marks):
     """Mark live instructions in `marks` (2, n), and the slots live after each; return how many live.
 
     The output slots are live after Predict, and what Predict reads is live after Predict too: validation
@@ -103,7 +103,7 @@ def find_live(code, sizes, shape, marks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def compact(code, sizes, marks):  # type: ignore[no-untyped-def]
+def compact(code, sizes, marks):
     """Drop what is not live, in place: `code` and `sizes` become the live form."""
     write = 0
     read = 0
@@ -121,7 +121,7 @@ def compact(code, sizes, marks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def has_random(code, sizes):  # type: ignore[no-untyped-def]
+def has_random(code, sizes):
     """Say whether any instruction draws random numbers."""
     for i in range(sizes[0] + sizes[1] + sizes[2]):
         if RANDOM[code[i, 0] & 255]:
@@ -130,7 +130,7 @@ def has_random(code, sizes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def mix(state, value):  # type: ignore[no-untyped-def]
+def mix(state, value):
     """Mix a 64-bit value into a 64-bit state (the finalizer of SplitMix64)."""
     z = (state ^ value) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -139,7 +139,7 @@ def mix(state, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
+def canonical_key(code, sizes, shape, names):
     """Return a program's 128-bit key (two uint64) and its structure's 64-bit key, which leaves constants out.
 
     Slots are renumbered in order of first use, slots that nothing writes become one zero slot, operands of
@@ -205,7 +205,7 @@ def canonical_key(code, sizes, shape, names):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _name(kind, slot, part, shape, written, names):  # type: ignore[no-untyped-def]
+def _name(kind, slot, part, shape, written, names):
     """Return a slot's canonical number, 200 for one that must read zero."""
     bit = slot_bit(kind, slot, shape)
     from_outside = (kind == 1 and slot == 0) or (kind == 2 and slot == 0)

@@ -17,17 +17,75 @@ from selftaught.programs.graphs import graph_key
 from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
-    AGEING, COST_LIMIT, COSTS_AT, FORGET_AFTER, FRESH, GRAPH, LEXICASE, MODE, MORE, MOST, MUTATE, NAMES, NICHES, NUM_TRAIN, OPTIONS, PAPER, POPULATION,
-    PRINTS, R_BORN, R_STRUCTURE, RANDOM, RESTART, SCREEN, SHAPE, SPLICE, START, TARGET, TASKS, TOURNAMENT, TRIES,
+    CELLS,
+    COST_LIMIT,
+    COSTS_AT,
+    EPOCHS,
+    FORGET_AFTER,
+    FRESH,
+    GRAPH,
+    HURDLE,
+    HURDLE_ORDERS,
+    HURDLE_TRAIN,
+    HURDLE_VALUE,
+    LEXICASE,
+    MODE,
+    MORE,
+    MOST,
+    MUTATE,
+    NAMES,
+    NICHES,
+    NUM_TRAIN,
+    OPTIONS,
+    ORDERS,
+    PAPER,
+    POPULATION,
+    PRINTS,
+    R_BORN,
+    R_STRUCTURE,
+    RANDOM,
+    RESTART,
+    SCREEN,
+    SHAPE,
+    SPLICE,
+    START,
+    TARGET,
+    TASKS,
+    TOURNAMENT,
+    TRIES,
+    WINDOW,
 )  # fmt: skip
 from selftaught.programs.liveness import canonical_key, compact, find_live, has_random
 from selftaught.programs.memo import count_hit, recall, remember, value_at
 from selftaught.programs.people import (
-    BEST_COUNT, EVALUATED, FILLED, KEY_HITS, NEUTRAL, NEXT, PRINT_HITS, PROGRAMS, REJECTED, RESTARTED_AT, RESTARTS, RUN_LENGTH,
-    SCREENED, STEPS, fitness_of, least_fit, lexicase, note_best, put, take, tournament,
+    BEST_COUNT,
+    CELL_FILLED,
+    EVALUATED,
+    FILLED,
+    HURDLE_SEEN,
+    HURDLED,
+    KEY_HITS,
+    NEUTRAL,
+    NEXT,
+    NUM_CELLS,
+    PRINT_HITS,
+    PROGRAMS,
+    REJECTED,
+    RESTARTED_AT,
+    RESTARTS,
+    RUN_LENGTH,
+    SCREENED,
+    STEPS,
+    fitness_of,
+    least_fit,
+    lexicase,
+    note_best,
+    put,
+    take,
+    tournament,
 )  # fmt: skip
-from selftaught.programs.screens import learns
-from selftaught.programs.streams import uniform
+from selftaught.programs.screens import information, learns
+from selftaught.programs.streams import below, uniform
 
 __all__ = ["run_classic", "run_live"]
 
@@ -35,7 +93,7 @@ STUCK = 200  # proposals in vain, one after the other, before a search says that
 
 
 @compiled
-def live_form(code, sizes, shape, marks):  # type: ignore[no-untyped-def]
+def live_form(code, sizes, shape, marks):
     """Drop dead code until nothing is dead (dropping may free more); liveness is left in `marks`."""
     total = sizes[0] + sizes[1] + sizes[2]
     count = find_live(code, sizes, shape, marks)
@@ -47,7 +105,7 @@ def live_form(code, sizes, shape, marks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def cost_of(numbers, code, sizes, rows):  # type: ignore[no-untyped-def]
+def cost_of(numbers, code, sizes, rows):
     """Return the cost of a live program in ns of 16 lanes: setup once, the rest for every training example."""
     total = 0.0
     i = 0
@@ -60,7 +118,7 @@ def cost_of(numbers, code, sizes, rows):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _recalled(value, out):  # type: ignore[no-untyped-def]
+def _recalled(value, out):
     """Give every task the mean: what was remembered is the mean only."""
     for task in range(out.shape[0]):
         out[task] = value
@@ -68,7 +126,38 @@ def _recalled(value, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out):  # type: ignore[no-untyped-def]
+def _first_stage(work, code, sizes, shape, marks, pad, out):
+    """Score a program that trains on the first fifth of the examples, once."""
+    orders, rows, epochs = work[ORDERS], work[NUM_TRAIN], work[EPOCHS]
+    work[ORDERS], work[NUM_TRAIN], work[EPOCHS] = work[HURDLE_ORDERS], work[HURDLE_TRAIN], 1
+    value, steps = evaluate_live(work, code, sizes, shape, marks, pad, out)
+    work[ORDERS], work[NUM_TRAIN], work[EPOCHS] = orders, rows, epochs
+    return value, steps
+
+
+@compiled
+def _clears(counters, numbers, value):
+    """Say whether a first-stage fitness clears the hurdle: the 75th percentile of the last 1,000 different ones.
+
+    After the paper (arXiv 2003.03384, section 4); the hurdle is drawn anew every 100 programs.
+    """
+    window = numbers[HURDLE_VALUE + 1 : HURDLE_VALUE + 1 + WINDOW]
+    seen = counters[HURDLE_SEEN]
+    window[seen % WINDOW] = value
+    counters[HURDLE_SEEN] += 1
+    if seen % 100 == 99:
+        held = np.sort(window[: min(seen + 1, WINDOW)])
+        unique = 1
+        for i in range(1, held.shape[0]):
+            if held[i] != held[unique - 1]:
+                held[unique] = held[i]
+                unique += 1
+        numbers[HURDLE_VALUE] = held[(3 * unique) // 4]
+    return value >= numbers[HURDLE_VALUE]
+
+
+@compiled
+def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out):
     """Score a program in live form (`marks` filled), from memory where it was scored before."""
     stochastic = has_random(code, sizes)
     place = recall(memo, low, high)
@@ -92,6 +181,14 @@ def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes,
             value = value_at(prints, place)
             remember(memo, low, high, value, stamp)
             return _recalled(value, out)
+    if rules[OPTIONS, HURDLE] == 1:
+        value, steps = _first_stage(work, code, sizes, rules[SHAPE], marks, pad, out)
+        counters[STEPS] += steps
+        passed = _clears(counters, numbers, value)
+        if not passed:
+            counters[HURDLED] += 1
+            remember(memo, low, high, value, stamp)
+            return value
     value, steps = evaluate_live(work, code, sizes, rules[SHAPE], marks, pad, out)
     counters[STEPS] += steps
     counters[EVALUATED] += 1
@@ -102,12 +199,12 @@ def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes,
 
 
 @compiled
-def _solved(rows, counters, rules, numbers):  # type: ignore[no-untyped-def]
+def _solved(rows, counters, rules, numbers):
     return counters[BEST_COUNT] > 0 and fitness_of(rows, rules[OPTIONS, POPULATION]) >= numbers[TARGET]
 
 
 @compiled
-def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, start, work, pad, marks, until, max_steps):  # type: ignore[no-untyped-def]
+def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, start, work, pad, marks, until, max_steps):
     """Go on until `until` programs in all, the target fitness, or `max_steps` train steps in this call.
 
     `start` (m + 1, 4) int32 holds a start program: its sizes in line 0, then its code.
@@ -136,7 +233,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
                 _copy_start(start, code, sizes)
             counters[FILLED] = min(counters[FILLED] + 1, population)
         else:
-            chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], population)
+            chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], 0, population)
             parent = rows[chosen, R_BORN]
             take(rows, codes, chosen, code, sizes)
             if uniform(state) < numbers[MUTATE]:
@@ -157,7 +254,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
 
 
 @compiled
-def restart_when_due(counters, rules):  # type: ignore[no-untyped-def]
+def restart_when_due(counters, rules):
     """Begin again with an empty population after a run's length; each run is half as long again as the last.
 
     Runs succeed early or not at all, so many short runs beat a long one; the growth bounds what is lost on
@@ -173,10 +270,12 @@ def restart_when_due(counters, rules):  # type: ignore[no-untyped-def]
         counters[RESTARTS] += 1
         counters[FILLED] = 0
         counters[NEXT] = 0
+        for cell in range(NUM_CELLS):
+            counters[CELL_FILLED + cell] = 0
 
 
 @compiled
-def _copy_start(start, code, sizes):  # type: ignore[no-untyped-def]
+def _copy_start(start, code, sizes):
     total = 0
     for part in range(3):
         sizes[part] = start[0, part]
@@ -187,7 +286,7 @@ def _copy_start(start, code, sizes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _within(sizes, rules):  # type: ignore[no-untyped-def]
+def _within(sizes, rules):
     for part in range(3):
         if sizes[part] > rules[MOST, part]:
             return False
@@ -195,19 +294,33 @@ def _within(sizes, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def select(state, rows, rules, filled):  # type: ignore[no-untyped-def]
-    """Return a parent."""
+def select(counters, state, rows, rules):
+    """Return a parent: a cell drawn among those that hold anybody, then the fittest of a few in it."""
+    cells = rules[OPTIONS, CELLS]
+    room = rules[OPTIONS, POPULATION] // cells
+    occupied = 0
+    for cell in range(cells):
+        occupied += counters[CELL_FILLED + cell] > 0
+    chosen = below(state, occupied)
+    cell = 0
+    while True:
+        if counters[CELL_FILLED + cell] > 0:
+            if chosen == 0:
+                break
+            chosen -= 1
+        cell += 1
+    first, filled = cell * room, counters[CELL_FILLED + cell]
     if rules[OPTIONS, LEXICASE] > 0:
-        return lexicase(state, rows, rules[OPTIONS, LEXICASE], filled)
-    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], filled)
+        return lexicase(state, rows, rules[OPTIONS, LEXICASE], first, filled)
+    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], first, filled)
 
 
 @compiled
-def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):  # type: ignore[no-untyped-def]
+def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):
     """Write a program never scored before; `found` gets its parent, move and key; False when tries run out."""
     filled = counters[FILLED]
     shape = rules[SHAPE]
-    beginning = filled < rules[OPTIONS, POPULATION]
+    beginning = counters[PROGRAMS] - counters[RESTARTED_AT] < rules[OPTIONS, POPULATION]
     for _ in range(rules[OPTIONS, TRIES]):
         parent, move = np.int64(-1), np.int64(-1)
         if filled == 0 and rules[OPTIONS, START] != 0:
@@ -215,11 +328,11 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
         elif filled == 0 or (beginning and rules[OPTIONS, START] == 0) or uniform(state) < numbers[FRESH]:
             grow_program(state, rules, code, sizes)
         else:
-            chosen = select(state, rows, rules, filled)
+            chosen = select(counters, state, rows, rules)
             parent = rows[chosen, R_BORN]
             take(rows, codes, chosen, code, sizes)
             if uniform(state) < numbers[SPLICE]:
-                splice(state, code, sizes, rows, codes, select(state, rows, rules, filled))
+                splice(state, code, sizes, rows, codes, select(counters, state, rows, rules))
                 move = np.int64(100)
             while True:
                 live_form(code, sizes, shape, marks)
@@ -252,39 +365,38 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
 
 
 @compiled
-def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, structure, parent, move, cases):  # type: ignore[no-untyped-def]
+def settle(rows, codes, counters, state, rules, pad, code, sizes, value, low, high, structure, parent, move, cases):
     """Find a scored program its place in the population.
 
     One member a structure (the program without its constants), its best; one member a fitness value, the
     newest: the same bits mean the same behaviour, and drifting on such ties is how neutral moves pay.
     """
-    population = rules[OPTIONS, POPULATION]
-    filled = counters[FILLED]
+    cells = rules[OPTIONS, CELLS]
+    cell = information(code, sizes, rules[SHAPE], pad[NAMES:]) if cells > 1 else 0
+    room = rules[OPTIONS, POPULATION] // cells
+    first, filled = cell * room, counters[CELL_FILLED + cell]
     born = counters[PROGRAMS]
     place = np.int64(-1)
     if rules[OPTIONS, NICHES] == 1:
-        for i in range(filled):
+        for i in range(first, first + filled):
             if rows[i, R_STRUCTURE] == structure:
                 if fitness_of(rows, i) > value:
-                    counters[REJECTED] += 1
                     return
                 place = i
                 break
     if place < 0:
-        for i in range(filled):
+        for i in range(first, first + filled):
             if fitness_of(rows, i) == value:
                 counters[NEUTRAL] += 1
                 place = i
                 break
     if place < 0:
-        if filled < population:
-            place = filled
+        if filled < room:
+            place = first + filled
+            counters[CELL_FILLED + cell] += 1
             counters[FILLED] += 1
-        elif rules[OPTIONS, AGEING] == 1:
-            place = counters[NEXT]
-            counters[NEXT] = (place + 1) % population
         else:
-            worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], population)
+            worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], first, filled)
             if fitness_of(rows, worst) > value:
                 return
             place = worst
@@ -292,7 +404,7 @@ def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, s
 
 
 @compiled
-def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, work, pad, marks, until, max_steps):  # type: ignore[no-untyped-def]
+def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, work, pad, marks, until, max_steps):
     """As `run_classic`, for the search that knows what is live.
 
     Returns:
@@ -320,5 +432,5 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
         note_best(
             rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[4], found[0], found[1], out
         )
-        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out)
+        settle(rows, codes, counters, state, rules, pad, code, sizes, value, low, high, found[4], found[0], found[1], out)
     return 1 if _solved(rows, counters, rules, numbers) else 0

@@ -23,12 +23,12 @@ def new_memo(entries: int) -> NDArray[np.uint64]:
 
 
 @compiled
-def _bucket(memo, low):  # type: ignore[no-untyped-def]
+def _bucket(memo, low):
     return np.int64(low & np.uint64(memo.shape[0] - 1)) & ~(WAYS - 1)
 
 
 @compiled
-def recall(memo, low, high):  # type: ignore[no-untyped-def]
+def recall(memo, low, high):
     """Return the place of a key, or -1."""
     start = _bucket(memo, low)
     for place in range(start, start + WAYS):
@@ -38,13 +38,13 @@ def recall(memo, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def value_at(memo, place):  # type: ignore[no-untyped-def]
+def value_at(memo, place):
     """Return the value stored at a place."""
     return np.uint64(memo[place, 2]).view(np.float64)
 
 
 @compiled
-def count_hit(memo, place):  # type: ignore[no-untyped-def]
+def count_hit(memo, place):
     """Count one more hit of a place; return the hits so far (at most 65,535)."""
     if memo[place, 3] & np.uint64(0xFFFF) < np.uint64(0xFFFF):
         memo[place, 3] += ONE
@@ -52,7 +52,7 @@ def count_hit(memo, place):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def remember(memo, low, high, value, stamp):  # type: ignore[no-untyped-def]
+def remember(memo, low, high, value, stamp):
     """Write a key and its value over the oldest entry of its bucket."""
     start = _bucket(memo, low)
     oldest = start

@@ -9,31 +9,44 @@ from __future__ import annotations
 import numpy as np
 
 from selftaught.programs.jit import compiled
-from selftaught.programs.layout import R_BORN, R_FITNESS, R_HIGH, R_LOW, R_MOVE, R_PARENT, R_SIZES, R_STRUCTURE, ROW_SIZE
+from selftaught.programs.layout import (
+    R_BORN,
+    R_FITNESS,
+    R_HIGH,
+    R_LOW,
+    R_MOVE,
+    R_PARENT,
+    R_SIZES,
+    R_STRUCTURE,
+    ROW_SIZE,
+)
 from selftaught.programs.streams import below
 
-__all__ = ["COUNTERS", "NUM_BEST", "NUM_EVENTS", "fitness_of", "least_fit", "lexicase", "note_best", "put", "take", "tournament"]
+__all__ = ["COUNTERS", "NUM_BEST", "NUM_CELLS", "NUM_COUNTERS", "NUM_EVENTS", "fitness_of", "least_fit", "lexicase", "note_best", "put", "take", "tournament"]
 
 NUM_BEST = 16
 NUM_EVENTS = 256
 
 COUNTERS = (
     "programs", "evaluated", "key_hits", "print_hits", "steps", "filled", "next", "events", "best", "rejected",
-    "screened", "neutral", "hurdled", "improved_at", "restarts", "restarted_at", "run_length", "migrated",
+    "screened", "neutral", "hurdled", "improved_at", "restarts", "restarted_at", "run_length", "hurdle_seen",
 )  # fmt: skip
 (
     PROGRAMS, EVALUATED, KEY_HITS, PRINT_HITS, STEPS, FILLED, NEXT, EVENTS, BEST_COUNT, REJECTED,
-    SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, RESTARTS, RESTARTED_AT, RUN_LENGTH, MIGRATED,
+    SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, RESTARTS, RESTARTED_AT, RUN_LENGTH, HURDLE_SEEN,
 ) = range(18)  # fmt: skip
+CELL_FILLED = 18  # from here on: members of each cell
+NUM_CELLS = 16
+NUM_COUNTERS = CELL_FILLED + NUM_CELLS
 
 
 @compiled
-def fitness_of(rows, i):  # type: ignore[no-untyped-def]
+def fitness_of(rows, i):
     return np.int64(rows[i, R_FITNESS]).view(np.float64)
 
 
 @compiled
-def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent, move, cases):  # type: ignore[no-untyped-def]
+def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent, move, cases):
     """Write an individual at line i."""
     rows[i, R_FITNESS] = np.float64(fitness).view(np.int64)
     rows[i, R_LOW] = np.int64(low)
@@ -54,7 +67,7 @@ def put(rows, codes, i, code, sizes, fitness, low, high, structure, born, parent
 
 
 @compiled
-def take(rows, codes, i, code, sizes):  # type: ignore[no-untyped-def]
+def take(rows, codes, i, code, sizes):
     """Copy the program at line i out."""
     total = 0
     for part in range(3):
@@ -66,18 +79,18 @@ def take(rows, codes, i, code, sizes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def tournament(state, rows, size, filled):  # type: ignore[no-untyped-def]
+def tournament(state, rows, size, first, filled):
     """Return the fittest of `size` members drawn with replacement, the first drawn on a tie."""
-    best = below(state, filled)
+    best = first + below(state, filled)
     for _ in range(size - 1):
-        rival = below(state, filled)
+        rival = first + below(state, filled)
         if fitness_of(rows, rival) > fitness_of(rows, best):
             best = rival
     return best
 
 
 @compiled
-def lexicase(state, rows, size, filled):  # type: ignore[no-untyped-def]
+def lexicase(state, rows, size, first, filled):
     """Return a parent by lexicase selection in a pool of `size` members drawn with replacement.
 
     The tasks are looked at one by one in random order; on each, only members about as good as the pool's best
@@ -86,7 +99,7 @@ def lexicase(state, rows, size, filled):  # type: ignore[no-untyped-def]
     """
     pool = np.empty(size, np.int64)
     for i in range(size):
-        pool[i] = below(state, filled)
+        pool[i] = first + below(state, filled)
     tasks = rows.shape[1] - ROW_SIZE
     order = np.empty(tasks, np.int64)
     for i in range(tasks):
@@ -118,18 +131,18 @@ def lexicase(state, rows, size, filled):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def least_fit(state, rows, size, filled):  # type: ignore[no-untyped-def]
+def least_fit(state, rows, size, first, filled):
     """Return the least fit of `size` members drawn with replacement."""
-    worst = below(state, filled)
+    worst = first + below(state, filled)
     for _ in range(size - 1):
-        rival = below(state, filled)
+        rival = first + below(state, filled)
         if fitness_of(rows, rival) < fitness_of(rows, worst):
             worst = rival
     return worst
 
 
 @compiled
-def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, structure, parent, move, cases):  # type: ignore[no-untyped-def]
+def note_best(rows, codes, counters, population, code, sizes, fitness, low, high, structure, parent, move, cases):
     """Keep the best distinct programs ever seen, and put each new best on the ring of improvements."""
     count = counters[BEST_COUNT]
     first = population

@@ -19,7 +19,7 @@ def start_stream(seed: int, *path: str | int) -> NDArray[np.uint64]:
 
 
 @compiled
-def next_word(state):  # type: ignore[no-untyped-def]
+def next_word(state):
     """Advance the state and return 64 random bits."""
     product = state[1] * np.uint64(5)
     result = ((product << np.uint64(7)) | (product >> np.uint64(57))) * np.uint64(9)
@@ -34,19 +34,19 @@ def next_word(state):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def below(state, limit):  # type: ignore[no-untyped-def]
+def below(state, limit):
     """Return an integer in [0, limit); the bias of the multiplication is below limit / 2^32."""
     return np.int64(((next_word(state) >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32))
 
 
 @compiled
-def uniform(state):  # type: ignore[no-untyped-def]
+def uniform(state):
     """Return a float64 in [0, 1)."""
     return np.float64(next_word(state) >> np.uint64(11)) * 1.1102230246251565e-16
 
 
 @compiled
-def gaussian(state):  # type: ignore[no-untyped-def]
+def gaussian(state):
     """Return a standard normal deviate (Box and Muller)."""
     u = 1.0 - uniform(state)
     return math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * uniform(state))

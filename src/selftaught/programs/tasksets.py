@@ -24,7 +24,8 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
+    result: NDArray[Any] = raw[start : start + size].view(dtype).reshape(shape)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ class TaskSet:
     @property
     def features(self) -> int:
         """F, the number of features."""
-        return self.train_x.shape[2]
+        return int(self.train_x.shape[2])
 
     @classmethod
     def stack(cls, tasks: Sequence[Task], *, seed: int = 0, num_epochs: int = 1) -> TaskSet:

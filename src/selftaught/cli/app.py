@@ -1,0 +1,113 @@
+"""The program `selftaught`: its verbs, and how every mistake becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+import selftaught
+from selftaught.cli.data_command import data_command
+from selftaught.cli.doctor_command import doctor_command
+from selftaught.cli.evolve_command import evolve_command
+from selftaught.cli.machine_help import describe_app
+from selftaught.errors import SelftaughtError
+
+__all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
+
+EXIT_WRONG_USE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="selftaught",
+    help="Automate the trial and error of machine learning, and show what each choice gave up.",
+    epilog="Exit codes: 0 done, 1 a target was not reached, 2 wrong use, 130 interrupted.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("evolve")(evolve_command)
+app.command("data")(data_command)
+app.command("doctor")(doctor_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"selftaught {selftaught.__version__}")
+        raise typer.Exit()
+
+
+def _show_machine_help(wanted: bool) -> None:
+    if wanted:
+        typer.echo(json.dumps(describe_app(app, selftaught.__version__), indent=2))
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+    help_json: Annotated[
+        bool,
+        typer.Option(
+            "--help-json",
+            help="List every command and option as JSON, for scripts and assistants.",
+            callback=_show_machine_help,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Automate the trial and error of machine learning, and show what each choice gave up."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    A mistake of the user is one line on the standard error, `selftaught: ...`, without a traceback.
+
+    Args:
+        arguments: the words after the program's name; those of this process by default.
+
+    Raises:
+        SystemExit: always. 0 done, 1 a target was not reached, 2 wrong use, 130 interrupted before
+            anything could be kept.
+    """
+    command = typer.main.get_command(app)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result: Any = command.main(words, prog_name="selftaught", standalone_mode=False)
+        sys.stdout.flush()
+    except SelftaughtError as error:
+        result = _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        result = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of the pipe has gone, as after `| head`: nothing more to say
+        raise SystemExit(0) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        result = _complain(f"{error.filename}: {error.strerror}", EXIT_WRONG_USE)
+    except Exception as error:
+        # Typer brings the parser's errors under changing names; all of them can format their message.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        result = _complain(message() or "see selftaught --help", EXIT_WRONG_USE)
+    if result == EXIT_INTERRUPTED:
+        _complain("interrupted", EXIT_INTERRUPTED)
+    raise SystemExit(result if isinstance(result, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    """Print a message as one line on the standard error; return the exit code."""
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    print(f"selftaught: {lines[0] if lines else 'wrong use'}{more}", file=sys.stderr)  # noqa: T201
+    return code

@@ -1,0 +1,38 @@
+"""The options of which only some words are allowed."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["BiasLevel", "SearchKind", "TargetKind", "TaskKind"]
+
+
+class TaskKind(enum.StrEnum):
+    """What is learnt of a data set: two classes at a time, all classes, or a number."""
+
+    PAIRS = "pairs"
+    CLASSES = "classes"
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+
+
+class TargetKind(enum.StrEnum):
+    """What a target is."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+class SearchKind(enum.StrEnum):
+    """How the search goes about it."""
+
+    LIVE = "live"
+    CLASSIC = "classic"
+    RANDOM = "random"
+
+
+class BiasLevel(enum.StrEnum):
+    """What the search is given beyond operators and sizes."""
+
+    FREE = "free"
+    LEARNER = "learner"

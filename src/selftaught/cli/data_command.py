@@ -1,0 +1,87 @@
+"""`selftaught data SOURCE`: how a data set is read, before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selftaught.cli.choices import TargetKind
+from selftaught.cli.quantities import count
+
+if TYPE_CHECKING:
+    from selftaught.examples import Examples
+
+__all__ = ["data_command"]
+
+
+def data_command(
+    source: Annotated[str, typer.Argument(help="What evolve takes.", metavar="SOURCE")] = "digits",
+    target: Annotated[str | None, typer.Option(help="The column to predict.", metavar="COLUMN")] = None,
+    task: Annotated[TargetKind | None, typer.Option(help="Read the target as classes or as a number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Show how a data set is read: rows, classes, columns, first ids."""
+    import selftaught
+
+    described = describe(selftaught.load(source, target, task=task.value if task else None))
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    _print(described)
+
+
+def describe(examples: Examples) -> dict[str, Any]:
+    """Return what a data set holds, made of JSON's own types."""
+    import numpy as np
+
+    described: dict[str, Any] = {
+        "name": examples.name,
+        "rows": len(examples),
+        "shape": list(examples.inputs.shape[1:]),
+        "type": str(examples.inputs.dtype),
+        "columns": list(examples.feature_names),
+        "first_ids": [str(one) for one in examples.ids[:3]],
+    }
+    if examples.labels is None:
+        described["target"] = "none"
+    elif examples.num_classes:
+        numbers = np.bincount(examples.labels, minlength=examples.num_classes)
+        described["target"] = "classes"
+        described["classes"] = dict(zip(examples.class_names, numbers.tolist(), strict=True))
+    else:
+        described["target"] = "number"
+        described["range"] = [float(examples.labels.min()), float(examples.labels.max())]
+    return described
+
+
+def _print(described: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shape = " x ".join(str(length) for length in described["shape"])
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("data", described["name"])
+    table.add_row("rows", count(described["rows"]))
+    table.add_row("inputs", f"{shape} {described['type']}")
+    if described["columns"]:
+        table.add_row("columns", _some(described["columns"]))
+    if described["target"] == "classes":
+        words = [f"{name} ({count(number)})" for name, number in described["classes"].items()]
+        table.add_row(f"{len(words)} classes", _some(words))
+    elif described["target"] == "number":
+        low, high = described["range"]
+        table.add_row("target", f"a number from {low:g} to {high:g}")
+    else:
+        table.add_row("target", "none")
+    table.add_row("first ids", ", ".join(described["first_ids"]))
+    # markup=False: a column may be called "[red]".
+    Console(highlight=False, markup=False).print(table)
+
+
+def _some(words: list[str], most: int = 20) -> str:
+    more = f", and {count(len(words) - most)} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -1,0 +1,99 @@
+"""Numbers as people write them and like to read them: 2e6 programs, 10m, 0:48, 0.9812."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import typer
+
+__all__ = ["clock", "count", "duration", "fitness", "short_count", "whole_number"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)(s|m|h|)")
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number, also written 2e6 or 2_000_000.
+
+    Raises:
+        typer.BadParameter: it is not a whole number.
+
+    >>> whole_number("2e6")
+    2000000
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number.") from None
+    if not math.isfinite(value) or value != int(value):
+        raise typer.BadParameter(f"{text!r} is not a whole number.")
+    return int(value) if "e" in text.lower() else int(text)
+
+
+def duration(text: str) -> float:
+    """Read a number of seconds, also written 90s, 10m, 1h or 1h30m.
+
+    Raises:
+        typer.BadParameter: it is not a time.
+
+    >>> duration("1h30m"), duration("2.5")
+    (5400.0, 2.5)
+    """
+    word = text.strip().lower()
+    parts = _DURATION.findall(word)
+    if not parts or "".join(number + unit for number, unit in parts) != word:
+        raise typer.BadParameter(f"{text!r} is not a time; write seconds, or 90s, 10m, 1h30m.")
+    if len(parts) > 1 and any(not unit for _, unit in parts):
+        raise typer.BadParameter(f"{text!r} is not a time; write seconds, or 90s, 10m, 1h30m.")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+def clock(seconds: float | None) -> str:
+    """Write a time as minutes and seconds, or hours, minutes and seconds.
+
+    >>> clock(72.4), clock(3700)
+    ('1:12', '1:01:40')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    whole = max(0, int(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def count(number: float) -> str:
+    """Write a count with separators.
+
+    >>> count(2104332)
+    '2,104,332'
+    """
+    return f"{round(number):,}"
+
+
+def short_count(number: float) -> str:
+    """Write a count in at most five characters and a unit.
+
+    >>> short_count(950), short_count(182_340), short_count(2_104_332)
+    ('950', '182 k', '2.10 M')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            scaled = number / size
+            digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+            return f"{scaled:.{digits}f} {unit}"
+    return f"{round(number)}"
+
+
+def fitness(value: float | None) -> str:
+    """Write a fitness with four decimals, and more where it would round to 1.
+
+    >>> fitness(0.98123), fitness(0.99998), fitness(1.0)
+    ('0.9812', '0.999980', '1.0000')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    if 0.99995 <= value < 1:
+        return f"{math.floor(value * 1e6) / 1e6:.6f}"
+    return f"{value:.4f}"

@@ -1,0 +1,140 @@
+"""The end of an evolution on one screen: who won on unseen tasks, the program, and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selftaught.cli.code_view import code_of
+from selftaught.cli.quantities import count, fitness, short_count
+
+if TYPE_CHECKING:
+    from selftaught.programs import Evolution, FitnessInterval
+
+__all__ = ["print_summary", "verdict"]
+
+_OF = {"linear": "the linear learner", "net": "the two-layer net", "reference": "scikit-learn"}
+_NAMES = {"linear": "linear learner", "net": "two-layer net", "reference": "scikit-learn"}
+_FITNESS = {
+    "accuracy": "fitness is accuracy, on examples that were not trained on",
+    "rmse": "fitness is 1 - 2/pi atan(error), error the root mean square on examples that were not trained on",
+    "cross_entropy": "fitness is 1 - 2/pi atan(loss), loss the cross entropy on examples that were not trained on",
+}
+_REASONS = {
+    "seconds": "the time is up",
+    "programs": "all programs are proposed",
+    "target": "the target is reached",
+    "stopped": "stopped by you",
+    "exhausted": "nothing new was found any more",
+    "workers": "all workers are gone",
+}
+
+
+def verdict(evolved: FitnessInterval, baselines: Mapping[str, FitnessInterval], bias: str) -> str:
+    """Say in one sentence whether the evolved program won on the final tasks.
+
+    Args:
+        evolved: the evolved program's fitness.
+        baselines: that of each baseline, by its name.
+        bias: the level of bias, which every result names.
+
+    >>> from selftaught.programs import FitnessInterval
+    >>> verdict(FitnessInterval(0.9, 0.88, 0.92, 64), {"linear": FitnessInterval(0.8, 0.78, 0.82, 64)}, "free")
+    'The evolved program (bias free) beats every baseline on unseen tasks: 0.9000 against 0.8000 of the linear learner.'
+    """
+    who = f"The evolved program (bias {bias})"
+    if not baselines:
+        return f"{who} scores {fitness(evolved.mean)} on unseen tasks; there is no baseline to compare with."
+    name = max(baselines, key=lambda one: baselines[one].mean)
+    best = baselines[name]
+    against = f"{fitness(evolved.mean)} against {fitness(best.mean)} of {_OF.get(name, name)}"
+    if fitness(evolved.mean) == fitness(best.mean):
+        return f"{who} draws level with the best baseline on unseen tasks: {against}."
+    if evolved.mean > best.mean:
+        if evolved.low > best.high:
+            return f"{who} beats every baseline on unseen tasks: {against}."
+        return f"{who} is ahead on unseen tasks, but within the uncertainty: {against}; call it a tie."
+    if evolved.high >= best.low:
+        return f"{who} does not beat the best baseline on unseen tasks: {against}; the intervals overlap."
+    return f"{who} does not beat the best baseline on unseen tasks: {against}."
+
+
+def print_summary(console: Console, found: Evolution, *, title: str, repeat: str, notes: Sequence[str] = ()) -> None:
+    """Print the table of scores, the verdict, the program and where everything is."""
+    plain = not console.encoding.lower().startswith("utf")
+    wrap = console.is_terminal
+
+    def say(text: str = "", style: str = "", *, whole: bool = not wrap) -> None:
+        console.print(Text(text, style), soft_wrap=whole)
+
+    dot = " - " if plain else " · "
+    head = Text(title, "bold")
+    head.append(dot + dot.join((f"bias {found.bias}", f"search {found.search}", f"seed {found.seed}")), "not bold dim")
+    console.print(head, soft_wrap=not wrap)
+    say(dot.join(_work(found)), "dim")
+    say()
+    console.print(_table(found))
+    say(_FITNESS.get(str(found.tasks.get("metric")), "fitness runs from 0 to 1"), "dim")
+    say()
+    sentence = verdict(found.fitness_test, found.baselines, found.bias)
+    say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
+    if "does not beat" in sentence:
+        say(
+            "Another --seed or more --seconds may find a better one; until then the baseline is the better choice.",
+            "dim",
+        )
+    say()
+    for name, lines in code_of(found.program).items():
+        say(f"  {name}:", "cyan")
+        for line in lines or ["pass"]:
+            say(f"      {line}")
+    say()
+    for note in dict.fromkeys([*found.warnings, *notes]):
+        say(f"note: {' '.join(note.split())}", "yellow")
+    # Paths and commands stay whole, so that they can be copied.
+    say(f"files   {_short(found.folder)}: program.txt, result.json, history.jsonl, config.toml", whole=True)
+    say(f"repeat  {repeat}", whole=True)
+
+
+def _work(found: Evolution) -> list[str]:
+    return [
+        f"{count(found.programs)} programs",
+        f"{short_count(found.programs_per_second)} a second",
+        f"the best after {count(found.evaluations_to_best)}",
+        _REASONS.get(found.reason, found.reason),
+    ]
+
+
+def _table(found: Evolution) -> Table:
+    test = found.fitness_test
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for title in ("search", "selection", f"final, {test.tasks} tasks", "95 % interval"):
+        table.add_column(title, justify="right", no_wrap=True)
+    best = max((score.mean for score in found.baselines.values()), default=-1.0)
+    table.add_row(
+        Text("evolved", "bold"),
+        fitness(found.fitness_search.mean),
+        fitness(found.fitness_select.mean),
+        Text(fitness(test.mean), "bold green" if test.mean > best else "bold"),
+        _interval(test),
+    )
+    for name, score in found.baselines.items():
+        mean = Text(fitness(score.mean), "bold" if score.mean == best else "")
+        table.add_row(_NAMES.get(name, name), "", "", mean, _interval(score))
+    return table
+
+
+def _interval(score: FitnessInterval) -> str:
+    return f"[{fitness(score.low)}, {fitness(score.high)}]"
+
+
+def _short(path: Path | str) -> str:
+    """Return a path relative to here where it lies below."""
+    full = Path(path).absolute()
+    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
