@@ -137,7 +137,9 @@ def builtin_tasks(
     (2, 10, 4)
     """
     if kind not in BUILTIN:
-        raise InputError(f"unknown built-in task {kind!r}; choose from {', '.join(BUILTIN)}{did_you_mean(kind, BUILTIN)}")
+        raise InputError(
+            f"unknown built-in task {kind!r}; choose from {', '.join(BUILTIN)}{did_you_mean(kind, BUILTIN)}"
+        )
     for name, value in (("count", count), ("features", features), ("num_train", num_train), ("num_valid", num_valid)):
         if value < 1 or (name == "features" and value > 64):
             raise InputError(f"{name} must be {'1 to 64' if name == 'features' else 'at least 1'}, got {value}")

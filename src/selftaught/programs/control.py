@@ -112,9 +112,7 @@ class _Control(OperatorFunction):
         """Turn the first K scores into probabilities, the rest into zeros; return (address, all finite)."""
         scores, count = self.base(1, "m"), self.field(self.header.num_classes, "i32")
         lowest = self.splat(float("-inf"))
-        top = self.over_classes(
-            count, [lowest], lambda o, c: [self.larger(self.load(self.at(scores, o)), c[0])]
-        )[0]
+        top = self.over_classes(count, [lowest], lambda o, c: [self.larger(self.load(self.at(scores, o)), c[0])])[0]
 
         def raise_one(offset: str, carried: list[str]) -> list[str]:
             place = self.at(scores, offset)

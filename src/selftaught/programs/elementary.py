@@ -70,7 +70,9 @@ def log(f: Function, x: str) -> str:
     value = f.fused(e, f.splat(0.693359375), f.add(r, y))
     value = f.select(f.compare("oeq", x, f.splat(float("inf"))), f.splat(float("inf")), value)
     value = f.select(f.compare("oeq", x, f.splat(0.0)), f.splat(float("-inf")), value)
-    return f.select(f.compare("uge", x, f.splat(0.0)), f.select(f.compare("ord", x, x), value, x), f.splat(float("nan")))
+    return f.select(
+        f.compare("uge", x, f.splat(0.0)), f.select(f.compare("ord", x, x), value, x), f.splat(float("nan"))
+    )
 
 
 def _sin_cos(f: Function, x: str) -> tuple[str, str, str, str]:
@@ -161,4 +163,13 @@ def arctan(f: Function, x: str) -> str:
     return f.with_sign(f.add(base, y), f.sign_of(x))
 
 
-UNARY = {"sin": sin, "cos": cos, "tan": tan, "arcsin": arcsin, "arccos": arccos, "arctan": arctan, "exp": exp, "log": log}
+UNARY = {
+    "sin": sin,
+    "cos": cos,
+    "tan": tan,
+    "arcsin": arcsin,
+    "arccos": arccos,
+    "arctan": arctan,
+    "exp": exp,
+    "log": log,
+}

@@ -83,6 +83,7 @@ MAX_INSTRUCTIONS = 10_000
 HURDLE_FRACTION = 0.2  # training examples of the first stage, when hurdles are on
 PROBE = 10  # examples of training and of validation that the fingerprint looks at
 
+
 @compiled
 def _begin(work, block, needed):
     """Zero a block's memory and fill in its header."""
@@ -319,7 +320,9 @@ class Evaluator:
         judges = np.zeros((4, 2), np.int64)
         train = ("rmse", "binary", "classes")[kind]
         valid = "entropy" if kind == CLASSES and metric == 2 else train
-        for row, name in enumerate((f"train_{train}", f"valid_{valid}", f"train_{train}_probe", f"valid_{valid}_probe")):
+        for row, name in enumerate(
+            (f"train_{train}", f"valid_{valid}", f"train_{train}_probe", f"valid_{valid}_probe")
+        ):
             for bits in (0, 1):
                 judges[row, bits] = self.kernel.table[CONTROL_ID[f"{name}_{0 if kind == CLASSES else bits}"]]
         probe = np.full((2, PROBE + 1), -1, np.int64)
@@ -333,7 +336,12 @@ class Evaluator:
         work = np.zeros(WORK_SIZE, np.int64)
         work[TABLE], work[ENTER] = self.kernel.table.ctypes.data, self.kernel.enter
         work[FEATURES], work[LANES], work[HEADER_BYTES] = tasks.features, self.lanes, header.size
-        work[EPOCHS], work[TASKS], work[MEDIAN], work[METRIC] = tasks.num_epochs, tasks.count, combine == "median", metric
+        work[EPOCHS], work[TASKS], work[MEDIAN], work[METRIC] = (
+            tasks.num_epochs,
+            tasks.count,
+            combine == "median",
+            metric,
+        )
         work[BLOCKS], work[NUM_TRAIN] = packed.train.shape[:2]
         work[HURDLE_TRAIN] = stage
         work[NUM_VALID] = packed.valid.shape[1]
@@ -388,7 +396,9 @@ class Evaluator:
         if self.tasks.num_classes:
             needed = (needed[0], max(needed[1], 3), needed[2])
             if any(OUT_TYPE[i.op] == 2 and i.out == 1 for p in programs for _, part in p.functions() for i in part):
-                raise ProgramError("v1 holds the one-hot label of a task of several classes and cannot be written; use v2")
+                raise ProgramError(
+                    "v1 holds the one-hot label of a task of several classes and cannot be written; use v2"
+                )
         slots = self.slots or needed
         for name, have, want in zip(("scalars", "vectors", "matrices"), slots, needed, strict=True):
             if want > have:
@@ -407,8 +417,8 @@ class Evaluator:
         """Return the fitness (n, D) of encoded programs, codes (n, m, 4) and sizes (n, 3)."""
         out = np.zeros((len(codes), self.tasks.count))
         scratch = self.scratch(slots, codes.shape[1] + 1)
+        shape, means = shape_of(slots, self.tasks), np.zeros(len(codes))
         evaluate_batch(
-            scratch.work, codes.copy(), sizes.copy(), shape_of(slots, self.tasks), scratch.marks, scratch.pad, live, out,
-            np.zeros(len(codes)),
+            scratch.work, codes.copy(), sizes.copy(), shape, scratch.marks, scratch.pad, live, out, means
         )  # fmt: skip
         return out

@@ -63,7 +63,11 @@ def emit_fused(first: int, second: int, link: int, bits: int, keep: bool, featur
 
             def column(inner: list[int | str], position: int, held: Carried) -> Carried:
                 start, step = offsets[1], inner[0]
-                place = start + step if isinstance(start, int) and isinstance(step, int) else f.new(f"add i64 {start}, {step}")
+                place = (
+                    start + step
+                    if isinstance(start, int) and isinstance(step, int)
+                    else f.new(f"add i64 {start}, {step}")
+                )
                 return finish_element(f.mul(value, f.load(f.at(right, step))), place, held, position)
 
             f.loop(features, (f.bytes,), [], column)

@@ -25,11 +25,13 @@ def pack(op, out, in1, in2):
 
 @compiled
 def get_constant(code, i, k):
+    """Return constant k of instruction i."""
     return np.float64(np.int32(code[i, 1 + k]).view(np.float32))
 
 
 @compiled
 def set_constant(code, i, k, value):
+    """Write constant k of instruction i."""
     code[i, 1 + k] = np.float32(np.float32(value) + np.float32(0.0)).view(np.int32)  # -0 becomes 0, as in the text
 
 
@@ -94,10 +96,7 @@ def alter_constant(state, code, i, paper):
     if kind == 2:
         set_constant(code, i, k, min(np.float32(uniform(state)), np.float32(0.99999994)))
     elif kind == 3:
-        if value == 0.0:
-            changed = uniform(state)
-        else:
-            changed = math.exp(math.log(abs(value)) + gaussian(state))
+        changed = uniform(state) if value == 0.0 else math.exp(math.log(abs(value)) + gaussian(state))
         set_constant(code, i, k, changed if changed < LARGEST else value)
     elif paper:
         if uniform(state) < 0.1:

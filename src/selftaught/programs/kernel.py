@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import sys
 import tempfile
 import time
 import warnings
@@ -189,7 +190,9 @@ def load_kernel(
     from selftaught.errors import InputError
 
     if not 1 <= features <= 64:
-        raise InputError(f"a program runs on 1 to 64 features, got {features}; project the inputs with features=16, say")
+        raise InputError(
+            f"a program runs on 1 to 64 features, got {features}; project the inputs with features=16, say"
+        )
     if lanes not in (1, 2, 4, 8, 16, 32):
         raise InputError(f"lanes must be 1, 2, 4, 8, 16 or 32, got {lanes}")
     _initialise()
@@ -203,7 +206,7 @@ def load_kernel(
     code = _read(path)
     if code is None:
         if not quiet:
-            print(f"compiling the kernel for F={features}, L={lanes}, a few seconds, once", flush=True)
+            sys.stderr.write(f"compiling the kernel for F={features}, L={lanes}, a few seconds, once\n")
         code = _compile(text, machine)
         _write(path, code)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

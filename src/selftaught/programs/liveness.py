@@ -123,10 +123,10 @@ def compact(code, sizes, marks):
 @compiled
 def has_random(code, sizes):
     """Say whether any instruction draws random numbers."""
+    found = False
     for i in range(sizes[0] + sizes[1] + sizes[2]):
-        if RANDOM[code[i, 0] & 255]:
-            return True
-    return False
+        found |= RANDOM[code[i, 0] & 255]
+    return found
 
 
 @compiled

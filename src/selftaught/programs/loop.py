@@ -89,6 +89,7 @@ from selftaught.programs.streams import below, uniform
 
 __all__ = ["run_classic", "run_live"]
 
+SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that partial ideas last
 STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
 
 
@@ -287,10 +288,10 @@ def _copy_start(start, code, sizes):
 
 @compiled
 def _within(sizes, rules):
+    fits = True
     for part in range(3):
-        if sizes[part] > rules[MOST, part]:
-            return False
-    return True
+        fits &= sizes[part] <= rules[MOST, part]
+    return fits
 
 
 @compiled
@@ -396,7 +397,7 @@ def settle(rows, codes, counters, state, rules, pad, code, sizes, value, low, hi
             counters[CELL_FILLED + cell] += 1
             counters[FILLED] += 1
         else:
-            worst = least_fit(state, rows, rules[OPTIONS, TOURNAMENT], first, filled)
+            worst = least_fit(state, rows, SURVIVAL, first, filled)
             if fitness_of(rows, worst) > value:
                 return
             place = worst
@@ -430,7 +431,21 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
         note_best(
-            rows, codes, counters, rules[OPTIONS, POPULATION], code, sizes, value, low, high, found[4], found[0], found[1], out
+            rows,
+            codes,
+            counters,
+            rules[OPTIONS, POPULATION],
+            code,
+            sizes,
+            value,
+            low,
+            high,
+            found[4],
+            found[0],
+            found[1],
+            out,
         )
-        settle(rows, codes, counters, state, rules, pad, code, sizes, value, low, high, found[4], found[0], found[1], out)
+        settle(
+            rows, codes, counters, state, rules, pad, code, sizes, value, low, high, found[4], found[0], found[1], out
+        )
     return 1 if _solved(rows, counters, rules, numbers) else 0

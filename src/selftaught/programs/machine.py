@@ -23,7 +23,17 @@ from selftaught.programs import elementary
 from selftaught.programs.llvm_text import Function
 from selftaught.programs.operators import Operator
 
-__all__ = ["ARGUMENTS", "BINARY", "RECORD_BYTES", "UNARY", "Carried", "Header", "OperatorFunction", "element_of", "elements"]
+__all__ = [
+    "ARGUMENTS",
+    "BINARY",
+    "RECORD_BYTES",
+    "UNARY",
+    "Carried",
+    "Header",
+    "OperatorFunction",
+    "element_of",
+    "elements",
+]
 
 RECORD_BYTES = 32
 ARGUMENTS = "ptr %ip, ptr %mem, ptr %x, ptr %order, {v} %acc"
@@ -187,7 +197,9 @@ UNARY: dict[str, Callable[[Function, str], str]] = {
 }
 
 
-def element_of(f: OperatorFunction, op: Operator, record: int = 0, link: tuple[int, str] | None = None) -> Element | None:
+def element_of(
+    f: OperatorFunction, op: Operator, record: int = 0, link: tuple[int, str] | None = None
+) -> Element | None:
     """Return `offset -> value` of an operator that works element by element, or None.
 
     `link = (which, name of a callable's current value)` replaces one input by a value in a register.
@@ -218,4 +230,5 @@ def element_of(f: OperatorFunction, op: Operator, record: int = 0, link: tuple[i
 
 
 def elements(kind: str, features: int) -> int:
+    """Return the number of elements of a vector or matrix."""
     return features if kind == "v" else features * features

@@ -22,7 +22,20 @@ from selftaught.programs.layout import (
 )
 from selftaught.programs.streams import below
 
-__all__ = ["COUNTERS", "NUM_BEST", "NUM_CELLS", "NUM_COUNTERS", "NUM_EVENTS", "fitness_of", "least_fit", "lexicase", "note_best", "put", "take", "tournament"]
+__all__ = [
+    "COUNTERS",
+    "NUM_BEST",
+    "NUM_CELLS",
+    "NUM_COUNTERS",
+    "NUM_EVENTS",
+    "fitness_of",
+    "least_fit",
+    "lexicase",
+    "note_best",
+    "put",
+    "take",
+    "tournament",
+]
 
 NUM_BEST = 16
 NUM_EVENTS = 256
@@ -42,6 +55,7 @@ NUM_COUNTERS = CELL_FILLED + NUM_CELLS
 
 @compiled
 def fitness_of(rows, i):
+    """Return the fitness of the individual at line i."""
     return np.int64(rows[i, R_FITNESS]).view(np.float64)
 
 

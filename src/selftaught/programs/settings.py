@@ -39,7 +39,7 @@ LIVE_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "tries": 50,
         "tries_learner": 20_000,
         "restart_populations": 50,  # a run lasts this many populations, then the search begins again
-        "lexicase": 0,
+        "lexicase": 20,  # members in the pool a parent is chosen from, task by task
         "niches": 1,
         "cells": 1,
     }
