@@ -11,7 +11,7 @@ help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## watch a learning algorithm being invented, in under a minute
-	@$(BIN)/selftaught evolve --preset demo --seconds 45 --out runs/demo --fresh
+	@$(BIN)/selftaught evolve --preset demo --seconds 90 --out runs/demo --fresh
 
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
 	@$(BIN)/python -m pytest
