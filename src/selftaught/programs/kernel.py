@@ -13,7 +13,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import time
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -217,11 +216,3 @@ def load_kernel(
     table = np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(address)).copy()
     table.setflags(write=False)
     return Kernel(features, lanes, table, engine.get_function_address("enter"), Header(lanes), engine)
-
-
-def time_to_load(features: int, lanes: int = 16) -> float:
-    """Return the seconds a fresh `load_kernel` takes in this process."""
-    load_kernel.cache_clear()
-    start = time.perf_counter()
-    load_kernel(features, lanes)
-    return time.perf_counter() - start
