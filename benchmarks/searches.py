@@ -154,7 +154,6 @@ _OPTIONS = {
     "tries",
     "forget_after",
     "lexicase",
-    "cells",
     "niches",
 }
 
@@ -235,7 +234,6 @@ class Search:
         for name in sorted(_OPTIONS & numbers.keys()):
             options[getattr(at, name.upper())] = int(numbers[name])
         options[at.RESTART] = int(numbers.get("restart_populations", 0)) * self.population
-        options[at.CELLS] = max(1, options[at.CELLS])
         options[at.MODE] = {"classic": at.CLASSIC, "live": at.LIVE, "random": at.RANDOM}[self.kind]
         options[at.NUM_ACTIONS] = len(set_up.actions)
         options[at.START] = int(set_up.start is not None or (self.kind == "classic" and not set_up.fixed))

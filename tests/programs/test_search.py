@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from selftaught.errors import InputError, ResumeError
+from selftaught.programs import layout as at
+from selftaught.programs import people
 from selftaught.programs.baselines import linear_learner, two_layer_network
 from selftaught.programs.builtin import builtin_tasks
 from selftaught.programs.evaluate import Evaluator
+from selftaught.programs.loop import clears
 from selftaught.programs.operators import BY_NAME
 from selftaught.programs.program import Program
 from selftaught.programs.search import STATE, Island, operator_costs, program_cost, start_program
@@ -131,3 +134,41 @@ def test_costs_are_interpolated_between_the_measured() -> None:
     assert (four[product.id], sixteen[product.id]) == pytest.approx(product.cost)
     assert four[product.id] < eight[product.id] < sixteen[product.id]
     assert program_cost(two_layer_network(), four, 100) > 2 * program_cost(linear_learner(), four, 100)
+
+
+def test_hurdles_stop_the_lesser_programs_after_the_first_stage(evaluator: Evaluator) -> None:
+    free, held = (Island(settings(hurdles=hurdles), TASKS, 0, evaluator) for hurdles in (False, True))
+    for island in (free, held):
+        island.run(PROGRAMS)
+    counts = held.counts()
+    scored = counts["hurdled"] + counts["evaluated"]
+    assert scored + counts["print_hits"] + counts["key_hits"] >= PROGRAMS
+    # Three of four first-stage results lie below the 75th percentile; what counts twice lies where it lies.
+    assert 0.3 < counts["hurdled"] / scored < 0.95
+    assert free.counts()["hurdled"] == 0
+    assert counts["steps"] / scored < 0.8 * free.counts()["steps"] / free.counts()["evaluated"]
+    # Whoever reports a new best has passed, and was scored on all examples.
+    best = [(program, fitness) for program, fitness, *_ in held.best()]
+    whole = evaluator.score_many([program for program, _ in best], live=True).mean(axis=1)
+    assert whole[0] == pytest.approx(best[0][1], abs=1e-12)
+
+
+def test_the_hurdle_is_the_75th_percentile_of_the_last_different_fitnesses() -> None:
+    counters, numbers = np.zeros(people.NUM_COUNTERS, np.int64), np.zeros(at.NUMBERS_SIZE)
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 40, 2550) / 40  # many are equal
+    hurdle = 0.0
+    for seen, value in enumerate(values):
+        passed = clears(counters, numbers, value)
+        if seen % 100 == 99:
+            unique = np.unique(values[max(0, seen - at.WINDOW + 1) : seen + 1])
+            hurdle = unique[3 * len(unique) // 4]
+        assert passed == (value >= hurdle)
+
+
+def test_a_search_with_nothing_new_says_so(evaluator: Evaluator) -> None:
+    tiny = settings(operators={"predict": ["vector_dot"]}, sizes="0/1/0", slots="2/1/0")
+    island = Island(tiny, TASKS, 0, evaluator)
+    codes = {island.run(PROGRAMS, 1000) for _ in range(300)}
+    assert 2 in codes
+    assert island.programs < 5

@@ -6,10 +6,13 @@ changed one is one that matters, and slots that hold something are read more oft
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from selftaught.programs.classic import insert_at, remove_at
-from selftaught.programs.instructions import alter_constant, draw_constants, pack
+from selftaught.programs.constants import CONSTANT_KINDS
+from selftaught.programs.instructions import alter_constant, draw_constants, pack, set_constant
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import FIRST, LEAST, MOST, MOVES_AT, NUM_MOVES, NUM_OPS, OPS, R_SIZES, SHAPE, SLOTS
 from selftaught.programs.liveness import AFTER, CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
@@ -23,6 +26,20 @@ MOVES = (
     "move", "copy_constant",
 )  # fmt: skip
 READ_HELD = 0.75  # how often an input is drawn among slots that hold something
+LOG_UNIFORM = 0.8  # how often a fresh value is drawn by its magnitude
+SMALLEST = 1e-4  # least magnitude so drawn
+
+
+@compiled
+def draw_live_constants(state, code, i, op):
+    """Fill in fresh constants; most values log-uniform in magnitude, from 1e-4 to 1, of either sign.
+
+    Rates and scales matter by their order of magnitude: uniform on [-1, 1) one in a hundred lies below 0.01.
+    """
+    draw_constants(state, code, i, op)
+    if CONSTANTS[op] and CONSTANT_KINDS[op, 0] == 1 and uniform(state) < LOG_UNIFORM:
+        value = math.exp(uniform(state) * math.log(SMALLEST))
+        set_constant(code, i, 0, -value if below(state, 2) else value)
 
 
 @compiled
@@ -96,7 +113,7 @@ def _write(state, rules, part, code, at, kind, slot, held):
     in1 = draw_input(state, rules, IN1[op], held) if IN1[op] else 0
     in2 = draw_input(state, rules, IN2[op], held) if IN2[op] else 0
     code[at, 0] = pack(op, slot, in1, in2)
-    draw_constants(state, code, at, op)
+    draw_live_constants(state, code, at, op)
     return True
 
 
@@ -274,7 +291,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):
             in2 = draw_input(state, rules, IN2[fresh], held) if IN2[fresh] else 0
         code[at, 0] = pack(fresh, out, in1, in2)
         if CONSTANTS[fresh] or CONSTANTS[op]:
-            draw_constants(state, code, at, fresh)
+            draw_live_constants(state, code, at, fresh)
     elif move == 3:
         if not _write(state, rules, part, code, at, OUT[op], out, held):
             return -1

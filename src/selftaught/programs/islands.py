@@ -398,12 +398,10 @@ class Crew:
             others = [offer for index, offer in offers.items() if index != worker.index]
             if not others:
                 continue
-            rows, codes, cells = (
-                np.concatenate([getattr(o, name) for o in others]) for name in ("rows", "codes", "cells")
-            )
+            rows, codes = (np.concatenate([getattr(o, name) for o in others]) for name in ("rows", "codes"))
             rng = rng_for(self._settings.seed, "migration", number, "take", worker.index)
             chosen = rng.choice(len(rows), min(self._settings.num_migrants, len(rows)), replace=False)
-            self._send(worker, "accept", Migrants(rows[chosen], codes[chosen], cells[chosen]), number)
+            self._send(worker, "accept", Migrants(rows[chosen], codes[chosen]), number)
         self._round += 1
         self._go_on()
 

@@ -17,7 +17,6 @@ from selftaught.programs.graphs import graph_key
 from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
-    CELLS,
     COST_LIMIT,
     COSTS_AT,
     EPOCHS,
@@ -59,7 +58,6 @@ from selftaught.programs.liveness import canonical_key, compact, find_live, has_
 from selftaught.programs.memo import count_hit, recall, remember, value_at
 from selftaught.programs.people import (
     BEST_COUNT,
-    CELL_FILLED,
     EVALUATED,
     FILLED,
     HURDLE_SEEN,
@@ -67,7 +65,6 @@ from selftaught.programs.people import (
     KEY_HITS,
     NEUTRAL,
     NEXT,
-    NUM_CELLS,
     PRINT_HITS,
     PROGRAMS,
     REJECTED,
@@ -76,6 +73,7 @@ from selftaught.programs.people import (
     RUN_LENGTH,
     SCREENED,
     STEPS,
+    STUCK,
     fitness_of,
     least_fit,
     lexicase,
@@ -84,13 +82,14 @@ from selftaught.programs.people import (
     take,
     tournament,
 )  # fmt: skip
-from selftaught.programs.screens import information, learns
-from selftaught.programs.streams import below, uniform
+from selftaught.programs.screens import learns
+from selftaught.programs.streams import uniform
 
 __all__ = ["run_classic", "run_live"]
 
 SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that partial ideas last
-STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
+MOST_STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
+TRY_STEPS = 20  # train steps that a try in vain counts as, so that a call keeps to its time
 
 
 @compiled
@@ -137,7 +136,7 @@ def _first_stage(work, code, sizes, shape, marks, pad, out):
 
 
 @compiled
-def _clears(counters, numbers, value):
+def clears(counters, numbers, value):
     """Say whether a first-stage fitness clears the hurdle: the 75th percentile of the last 1,000 different ones.
 
     After the paper (arXiv 2003.03384, section 4); the hurdle is drawn anew every 100 programs.
@@ -185,7 +184,7 @@ def score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes,
     if rules[OPTIONS, HURDLE] == 1:
         value, steps = _first_stage(work, code, sizes, rules[SHAPE], marks, pad, out)
         counters[STEPS] += steps
-        passed = _clears(counters, numbers, value)
+        passed = clears(counters, numbers, value)
         if not passed:
             counters[HURDLED] += 1
             remember(memo, low, high, value, stamp)
@@ -234,7 +233,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
                 _copy_start(start, code, sizes)
             counters[FILLED] = min(counters[FILLED] + 1, population)
         else:
-            chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], 0, population)
+            chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], population)
             parent = rows[chosen, R_BORN]
             take(rows, codes, chosen, code, sizes)
             if uniform(state) < numbers[MUTATE]:
@@ -271,8 +270,6 @@ def restart_when_due(counters, rules):
         counters[RESTARTS] += 1
         counters[FILLED] = 0
         counters[NEXT] = 0
-        for cell in range(NUM_CELLS):
-            counters[CELL_FILLED + cell] = 0
 
 
 @compiled
@@ -296,24 +293,10 @@ def _within(sizes, rules):
 
 @compiled
 def select(counters, state, rows, rules):
-    """Return a parent: a cell drawn among those that hold anybody, then the fittest of a few in it."""
-    cells = rules[OPTIONS, CELLS]
-    room = rules[OPTIONS, POPULATION] // cells
-    occupied = 0
-    for cell in range(cells):
-        occupied += counters[CELL_FILLED + cell] > 0
-    chosen = below(state, occupied)
-    cell = 0
-    while True:
-        if counters[CELL_FILLED + cell] > 0:
-            if chosen == 0:
-                break
-            chosen -= 1
-        cell += 1
-    first, filled = cell * room, counters[CELL_FILLED + cell]
+    """Return a parent: by lexicase selection in a pool, or the fittest of a few."""
     if rules[OPTIONS, LEXICASE] > 0:
-        return lexicase(state, rows, rules[OPTIONS, LEXICASE], first, filled)
-    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], first, filled)
+        return lexicase(state, rows, rules[OPTIONS, LEXICASE], counters[FILLED])
+    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], counters[FILLED])
 
 
 @compiled
@@ -366,38 +349,34 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
 
 
 @compiled
-def settle(rows, codes, counters, state, rules, pad, code, sizes, value, low, high, structure, parent, move, cases):
+def settle(rows, codes, counters, state, rules, code, sizes, value, low, high, structure, parent, move, cases):
     """Find a scored program its place in the population.
 
     One member a structure (the program without its constants), its best; one member a fitness value, the
     newest: the same bits mean the same behaviour, and drifting on such ties is how neutral moves pay.
     """
-    cells = rules[OPTIONS, CELLS]
-    cell = information(code, sizes, rules[SHAPE], pad[NAMES:]) if cells > 1 else 0
-    room = rules[OPTIONS, POPULATION] // cells
-    first, filled = cell * room, counters[CELL_FILLED + cell]
+    filled = counters[FILLED]
     born = counters[PROGRAMS]
     place = np.int64(-1)
     if rules[OPTIONS, NICHES] == 1:
-        for i in range(first, first + filled):
+        for i in range(filled):
             if rows[i, R_STRUCTURE] == structure:
                 if fitness_of(rows, i) > value:
                     return
                 place = i
                 break
     if place < 0:
-        for i in range(first, first + filled):
+        for i in range(filled):
             if fitness_of(rows, i) == value:
                 counters[NEUTRAL] += 1
                 place = i
                 break
     if place < 0:
-        if filled < room:
-            place = first + filled
-            counters[CELL_FILLED + cell] += 1
+        if filled < rules[OPTIONS, POPULATION]:
+            place = filled
             counters[FILLED] += 1
         else:
-            worst = least_fit(state, rows, SURVIVAL, first, filled)
+            worst = least_fit(state, rows, SURVIVAL, filled)
             if fitness_of(rows, worst) > value:
                 return
             place = worst
@@ -416,17 +395,17 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     found = np.zeros(5, np.int64)
     out = np.zeros(work[TASKS] + 1)
     began = counters[STEPS]
-    stuck = 0
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
         restart_when_due(counters, rules)
         if not propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):
-            stuck += 1
-            if stuck > STUCK:
+            counters[STUCK] += 1
+            if counters[STUCK] > MOST_STUCK:
                 return 2
+            began -= TRY_STEPS * rules[OPTIONS, TRIES]
             continue
-        stuck = 0
+        counters[STUCK] = 0
         low, high = np.uint64(found[2]), np.uint64(found[3])
         counters[PROGRAMS] += 1
         value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
@@ -446,6 +425,6 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
             out,
         )
         settle(
-            rows, codes, counters, state, rules, pad, code, sizes, value, low, high, found[4], found[0], found[1], out
+            rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out
         )
     return 1 if _solved(rows, counters, rules, numbers) else 0

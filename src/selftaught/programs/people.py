@@ -25,7 +25,6 @@ from selftaught.programs.streams import below
 __all__ = [
     "COUNTERS",
     "NUM_BEST",
-    "NUM_CELLS",
     "NUM_COUNTERS",
     "NUM_EVENTS",
     "fitness_of",
@@ -43,14 +42,14 @@ NUM_EVENTS = 256
 COUNTERS = (
     "programs", "evaluated", "key_hits", "print_hits", "steps", "filled", "next", "events", "best", "rejected",
     "screened", "neutral", "hurdled", "improved_at", "restarts", "restarted_at", "run_length", "hurdle_seen",
+    "stuck",
 )  # fmt: skip
 (
     PROGRAMS, EVALUATED, KEY_HITS, PRINT_HITS, STEPS, FILLED, NEXT, EVENTS, BEST_COUNT, REJECTED,
     SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, RESTARTS, RESTARTED_AT, RUN_LENGTH, HURDLE_SEEN,
-) = range(18)  # fmt: skip
-CELL_FILLED = 18  # from here on: members of each cell
-NUM_CELLS = 16
-NUM_COUNTERS = CELL_FILLED + NUM_CELLS
+    STUCK,
+) = range(19)  # fmt: skip
+NUM_COUNTERS = len(COUNTERS)
 
 
 @compiled
@@ -93,18 +92,18 @@ def take(rows, codes, i, code, sizes):
 
 
 @compiled
-def tournament(state, rows, size, first, filled):
+def tournament(state, rows, size, filled):
     """Return the fittest of `size` members drawn with replacement, the first drawn on a tie."""
-    best = first + below(state, filled)
+    best = below(state, filled)
     for _ in range(size - 1):
-        rival = first + below(state, filled)
+        rival = below(state, filled)
         if fitness_of(rows, rival) > fitness_of(rows, best):
             best = rival
     return best
 
 
 @compiled
-def lexicase(state, rows, size, first, filled):
+def lexicase(state, rows, size, filled):
     """Return a parent by lexicase selection in a pool of `size` members drawn with replacement.
 
     The tasks are looked at one by one in random order; on each, only members about as good as the pool's best
@@ -113,7 +112,7 @@ def lexicase(state, rows, size, first, filled):
     """
     pool = np.empty(size, np.int64)
     for i in range(size):
-        pool[i] = first + below(state, filled)
+        pool[i] = below(state, filled)
     tasks = rows.shape[1] - ROW_SIZE
     order = np.empty(tasks, np.int64)
     for i in range(tasks):
@@ -145,11 +144,11 @@ def lexicase(state, rows, size, first, filled):
 
 
 @compiled
-def least_fit(state, rows, size, first, filled):
+def least_fit(state, rows, size, filled):
     """Return the least fit of `size` members drawn with replacement."""
-    worst = first + below(state, filled)
+    worst = below(state, filled)
     for _ in range(size - 1):
-        rival = first + below(state, filled)
+        rival = below(state, filled)
         if fitness_of(rows, rival) < fitness_of(rows, worst):
             worst = rival
     return worst

@@ -12,7 +12,7 @@ import numpy as np
 from selftaught.programs.jit import compiled
 from selftaught.programs.liveness import CLASSES, IN1, IN2, OUT, PARTIAL, U1, slot_bit
 
-__all__ = ["information", "learns"]
+__all__ = ["learns"]
 
 
 @compiled
@@ -93,48 +93,3 @@ def learns(code, sizes, shape, pad):
         elif old_in_learn & bit and depends[slot] & bit == 0:
             return False
     return from_prediction & features != 0 and from_prediction & learned != 0
-
-
-@compiled
-def information(code, sizes, shape, pad):
-    """Say which information reaches the prediction, as four bits; `pad` is scratch, int64 (64,).
-
-    1: this example's features; 2: earlier features, through memory; 4: labels; 8: earlier predictions, through what
-    Learn makes of them. A search keeps programs of every kind side by side: it prefers none.
-    """
-    depends = pad[:64].view(np.uint64)
-    n1 = sizes[0]
-    n2 = n1 + sizes[1]
-    n3 = n2 + sizes[2]
-    classes = shape[3] == CLASSES
-    output = shape[0] + 2 if classes else 1
-    label = shape[0] + 1 if classes else 0
-    features_bit, label_bit = U1 << np.uint64(shape[0]), U1 << np.uint64(label)
-    told_bit = U1 << np.uint64(63)
-    for slot in range(64):
-        depends[slot] = U1 << np.uint64(slot)
-    depends[label] = np.uint64(0)
-    _follow(code, n1, n2, depends, shape)
-    reached = depends[output]
-    result = 1 if reached & features_bit else 0
-    depends[output] |= told_bit
-    depends[label] = label_bit
-    _follow(code, n2, n3, depends, shape)
-    sources = np.uint64(0)
-    seen = np.uint64(0)
-    while reached & ~seen:
-        for slot in range(shape[0] + shape[1] + shape[2]):
-            bit = U1 << np.uint64(slot)
-            if reached & ~seen & bit:
-                seen |= bit
-                if bit != features_bit and bit != label_bit:
-                    sources |= depends[slot] & ~bit
-        seen |= told_bit
-        reached |= sources
-    if sources & features_bit:
-        result |= 2
-    if sources & label_bit:
-        result |= 4
-    if sources & told_bit:
-        result |= 8
-    return result

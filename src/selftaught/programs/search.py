@@ -50,11 +50,10 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class Migrants:
-    """Individuals on their way between islands: rows (n, .), codes (n, ., 4), the cell of each."""
+    """Individuals on their way between islands: rows (n, .), codes (n, ., 4)."""
 
     rows: NDArray[np.int64]
     codes: NDArray[np.int32]
-    cells: NDArray[np.int64]
 
 
 def operator_costs(features: int) -> NDArray[np.float64]:
@@ -144,7 +143,6 @@ def make_rules(settings: EvolveSettings, tasks: TaskSet) -> NDArray[np.int64]:
         # A start program is scored once: a second run from it would find nothing new.
         at.RESTART: 0 if has_start else live.get("restart_populations", 0) * settings.population,
         at.LEXICASE: live.get("lexicase", 0),
-        at.CELLS: live.get("cells", 1),
         at.NICHES: live.get("niches", 0),
     }
     for place, value in options.items():
@@ -285,35 +283,20 @@ class Island:
 
     # ---- migration
 
-    def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (lines, cells) of the population's members."""
-        if self.settings.search != "live":
-            lines = np.arange(int(self.counters[people.FILLED]))
-            return lines, np.zeros_like(lines)
-        cells = int(self.rules[at.OPTIONS, at.CELLS])
-        room = self.settings.population // cells
-        filled = self.counters[people.CELL_FILLED : people.CELL_FILLED + cells]
-        lines = np.concatenate([cell * room + np.arange(int(count)) for cell, count in enumerate(filled)])
-        return lines.astype(np.int64), np.repeat(np.arange(cells), filled)
-
     def offer(self, round_number: int) -> Migrants:
         """Return copies of uniformly drawn members, a function of the seed, the round and the island."""
-        lines, cells = self._members()
-        count = min(self.settings.num_migrants, len(lines))
+        filled = int(self.counters[people.FILLED])
         rng = rng_for(self.settings.seed, "migration", round_number, "offer", self.index)
-        chosen = rng.choice(len(lines), count, replace=False) if count else np.zeros(0, np.int64)
-        drawn = lines[chosen]
-        return Migrants(self.rows[drawn].copy(), self.codes[drawn].copy(), cells[chosen])
+        chosen = rng.choice(filled, min(self.settings.num_migrants, filled), replace=False)
+        return Migrants(self.rows[chosen].copy(), self.codes[chosen].copy())
 
     def accept(self, migrants: Migrants, round_number: int) -> None:
-        """Put migrants in the place of uniformly drawn members of the same cell."""
+        """Put migrants in the place of uniformly drawn members."""
         rng = rng_for(self.settings.seed, "migration", round_number, "place", self.index)
-        lines, cells = self._members()
-        for row, code, cell in zip(migrants.rows, migrants.codes, migrants.cells, strict=True):
-            places = lines[cells == cell]
-            if len(places):
-                place = int(places[rng.integers(len(places))])
-                self.rows[place], self.codes[place] = row, code
+        filled = int(self.counters[people.FILLED])
+        count = min(filled, len(migrants.rows))
+        places = rng.choice(filled, count, replace=False)
+        self.rows[places], self.codes[places] = migrants.rows[:count], migrants.codes[:count]
 
     # ---- state
 

@@ -41,7 +41,6 @@ LIVE_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "restart_populations": 50,  # a run lasts this many populations, then the search begins again
         "lexicase": 20,  # members in the pool a parent is chosen from, task by task
         "niches": 1,
-        "cells": 1,
     }
 )
 FORGET_AFTER = 100  # hits after which a program with random draws is scored again
