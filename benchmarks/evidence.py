@@ -1,9 +1,9 @@
 """Repeat the experiments behind the claims, each with its control; every run is a line of JSON.
 
-``python benchmarks/evidence.py [--tiny] [--only NAME ...] [--seeds N] [--seconds S] [--out FILE]``
+``python benchmarks/evidence.py [--tiny] [--only NAME] [--seeds N] [--first SEED] [--seconds S] [--jobs N] [--out F]``
 
 `random-control` is not run by itself: each run of an experiment at bias `free` is followed by a random search
-over the same operators and sizes with as many programs.
+over the same operators and sizes with as many programs, within the experiment's limit of CPU seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +73,9 @@ EXPERIMENTS = {
     "affine-from-nothing": Experiment(
         "affine 6/2/6", ("free", "learner"), 0.999, 0.999, 10, 20_000_000, 900.0, (1, 100_000, 4.0)
     ),
-    "rings": Experiment("rings", ("free",), 0.95, 0.75, 5, 100_000_000, 300.0, (1, 100_000, 4.0), linear=True),
+    "rings": Experiment("rings", ("free",), 0.8, 0.75, 5, 100_000_000, 300.0, (1, 100_000, 4.0), linear=True),
     "interaction": Experiment(
-        "interaction", ("free",), 0.95, 0.75, 5, 100_000_000, 300.0, (1, 100_000, 4.0), linear=True
+        "interaction", ("free",), 0.8, 0.75, 5, 100_000_000, 300.0, (1, 100_000, 4.0), linear=True
     ),
 }
 
@@ -153,10 +155,41 @@ def write(rows: Sequence[dict[str, Any]], out: Path) -> None:
     os.replace(waiting, out)
 
 
+def lines_of(name: str, seed: int, programs: int, limit: float, unseen: int) -> list[dict[str, Any]]:
+    """Run an experiment and its controls with one seed; return the lines."""
+    experiment = EXPERIMENTS[name]
+    set_up = SET_UPS[experiment.set_up]
+    warm_up(Search(set_up, "random", seed=99), *(Search(set_up, "live", bias=b, seed=99) for b in experiment.biases))
+    rows = [linear_line(name, experiment, seed, unseen)] if experiment.linear else []
+    for bias in experiment.biases:
+        row = run(name, experiment, "live", bias, seed, programs, limit, unseen)
+        rows.append(row)
+        if bias == "free":
+            rows.append(run(name, experiment, "random", "free", seed, row["programs"], limit, unseen))
+    return rows
+
+
 def measure(
-    names: Sequence[str], *, tiny: bool, seeds: int | None, seconds: float | None, out: Path
+    names: Sequence[str],
+    *,
+    tiny: bool,
+    seeds: int | None,
+    seconds: float | None,
+    out: Path,
+    first: int = 0,
+    jobs: int = 1,
 ) -> list[dict[str, Any]]:
-    """Run experiments, writing each line as it comes; lines of other experiments in the file are kept."""
+    """Run experiments, writing each line as it comes; lines of other experiments in the file are kept.
+
+    Args:
+        names: of `EXPERIMENTS`.
+        tiny: at the tiny scale.
+        seeds: runs a bias level; the experiment's own number when None.
+        seconds: the most CPU seconds of a run; the experiment's own when None.
+        out: the file of lines.
+        first: the first seed.
+        jobs: processes; with 1 everything runs in this one.
+    """
     rows: list[dict[str, Any]] = []
     if out.exists():
         rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -172,25 +205,22 @@ def measure(
             flush=True,
         )
 
+    work = []
     for name in names:
         experiment = EXPERIMENTS[name]
         runs, programs, limit = experiment.tiny if tiny else (experiment.seeds, experiment.programs, experiment.seconds)
         limit = seconds if seconds is not None else limit
-        unseen = 20 if tiny else 100
-        set_up = SET_UPS[experiment.set_up]
-        warm_up(
-            Search(set_up, "random", seed=99), *(Search(set_up, "live", bias=b, seed=99) for b in experiment.biases)
-        )
-        print(f"{name} (load {machine.load()})", flush=True)
-        for seed in range(runs if seeds is None else seeds):
-            if experiment.linear:
-                keep(linear_line(name, experiment, seed, unseen))
-            for bias in experiment.biases:
-                row = run(name, experiment, "live", bias, seed, programs, limit, unseen)
+        work += [(name, first + seed, programs, limit, 20 if tiny else 100) for seed in range(seeds or runs)]
+    print(f"{len(work)} runs (load {machine.load()})", flush=True)
+    if jobs == 1:
+        for task in work:
+            for row in lines_of(*task):
                 keep(row)
-                if bias == "free":
-                    # As many programs; random ones are longer, so they get more time.
-                    keep(run(name, experiment, "random", "free", seed, row["programs"], 4 * limit, unseen))
+        return rows
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for future in [pool.submit(lines_of, *task) for task in work]:
+            for row in future.result():
+                keep(row)
     return rows
 
 
@@ -201,13 +231,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=list(EXPERIMENTS), help="an experiment; may be repeated")
     parser.add_argument("--seeds", type=int, help="runs a bias level, instead of the experiment's own number")
     parser.add_argument("--seconds", type=float, help="most CPU seconds a run, instead of the experiment's own")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that run experiments side by side (1)")
     parser.add_argument("--out", type=Path, help="the file of lines (benchmarks/results/evidence.jsonl)")
     chosen = parser.parse_args(arguments)
     if chosen.seeds is not None and chosen.seeds < 1:
         parser.error(f"--seeds must be at least 1, got {chosen.seeds}")
     out = chosen.out or (TINY if chosen.tiny else RESULTS)
     names = chosen.only or list(EXPERIMENTS)
-    rows = measure(names, tiny=chosen.tiny, seeds=chosen.seeds, seconds=chosen.seconds, out=out)
+    if chosen.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {chosen.jobs}")
+    rows = measure(
+        names,
+        tiny=chosen.tiny,
+        seeds=chosen.seeds,
+        seconds=chosen.seconds,
+        out=out,
+        first=chosen.first,
+        jobs=chosen.jobs,
+    )
     page = evidence_page.render(rows)
     print("\n" + page)
     if out == RESULTS:

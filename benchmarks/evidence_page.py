@@ -29,7 +29,8 @@ means. A claim *holds* when more runs reach the bar than of the random control (
 - `rings`: two classes on two shells around the origin; `interaction`: the sign of a product of two hidden
   directions. Every operator, at most 7/11/23 instructions of 5/9/2 slots. A linear learner is at chance on both by
   construction.
-- `random-control`: random programs of the same operators and sizes, as many as the search at bias `free` took.
+- `random-control`: random programs of the same operators and sizes, as many as the search at bias `free` took,
+  within the same limit of CPU seconds.
 - `linear-control`: the linear learner written by hand, its learning rate tuned on the search tasks.
 
 The bias level `free` knows nothing but the language; `learner` adds rules that a program which learns must follow.

@@ -320,3 +320,11 @@ def test_doctor_knows_the_extras_that_exist(capsys: pytest.CaptureFixture[str]) 
     assert found["extras"]["hub"]["install"] == "pip install 'selftaught[hub]'"
     assert run("doctor") == 0
     assert "kernel cache" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
+def test_the_clock_starts_with_the_process() -> None:
+    code = "import time; time.sleep(0.4); from selftaught.cli.quantities import process_began as p;"
+    code += "began = p(); print(time.perf_counter() - began)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.35 <= float(done.stdout) <= 30.0

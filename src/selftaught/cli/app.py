@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from selftaught.cli.data_command import data_command
 from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
 from selftaught.cli.machine_help import describe_app
+from selftaught.cli.quantities import process_began
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -80,8 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     command = typer.main.get_command(app)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # A promised time counts from when the user pressed Enter.
+    began = process_began() if arguments is None else time.perf_counter()
     try:
-        result: Any = command.main(words, prog_name="selftaught", standalone_mode=False)
+        result: Any = command.main(words, prog_name="selftaught", standalone_mode=False, obj=began)
         sys.stdout.flush()
     except SelftaughtError as error:
         result = _complain(str(error), error.exit_code)

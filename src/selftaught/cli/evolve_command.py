@@ -47,6 +47,7 @@ _NUMBER = {"parser": whole_number, "metavar": "N"}
 
 
 def evolve_command(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -206,13 +207,16 @@ def evolve_command(
     settings = {**(read_config(config, SETTINGS) if config else {}), **given}
     if isinstance(settings.get("operators"), str) and "," in settings["operators"]:
         settings["operators"] = [word.strip() for word in settings["operators"].split(",") if word.strip()]
-    found = _run(settings, resume=True if resume else False if fresh else None, as_json=as_json, quiet=quiet)
+    going_on = True if resume else False if fresh else None
+    found = _run(settings, resume=going_on, as_json=as_json, quiet=quiet, began=context.obj)
     wanted = settings.get("target_fitness")
     if wanted is not None and not found.fitness_select.mean >= wanted:
         raise typer.Exit(1)
 
 
-def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet: bool) -> Evolution:
+def _run(
+    settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet: bool, began: float | None
+) -> Evolution:
     """Evolve with a view on it, save the settings beside the result and print the summary."""
     title, facts = _title(settings)
     notes: list[str] = []
@@ -229,7 +233,7 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
                 view.update(progress)
             return "stop" if interrupts.wanted else None
 
-        found = _evolve(settings, resume, on_progress)
+        found = _evolve(settings, resume, on_progress, began)
     repeat = _save_settings(settings, found)
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
@@ -244,12 +248,16 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
     return found
 
 
-def _evolve(settings: dict[str, Any], resume: bool | None, on_progress: Callable[[Progress], str | None]) -> Evolution:
+def _evolve(
+    settings: dict[str, Any], resume: bool | None, on_progress: Callable[[Progress], str | None], began: float | None
+) -> Evolution:
     from selftaught.programs import evolve
 
     arguments = {name: value for name, value in settings.items() if name != "data"}
     examples = {"examples": settings["data"]} if "data" in settings else {}
-    return evolve(**examples, **arguments, resume=resume, on_progress=on_progress, quiet=True)
+    return evolve(
+        **examples, **arguments, resume=resume, on_progress=on_progress, quiet=True, began=began
+    )
 
 
 def _title(settings: dict[str, Any]) -> tuple[str, list[str]]:

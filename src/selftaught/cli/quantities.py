@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import time
+from pathlib import Path
 
 import typer
 
-__all__ = ["clock", "count", "duration", "fitness", "short_count", "whole_number"]
+__all__ = ["clock", "count", "duration", "fitness", "process_began", "short_count", "whole_number"]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)(s|m|h|)")
@@ -97,3 +100,14 @@ def fitness(value: float | None) -> str:
     if 0.99995 <= value < 1:
         return f"{math.floor(value * 1e6) / 1e6:.6f}"
     return f"{value:.4f}"
+
+
+def process_began() -> float:
+    """Return the `time.perf_counter()` at which this process was started; now, where the system does not tell."""
+    now = time.perf_counter()
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return now
+    return now - max(age, 0.0)

@@ -51,6 +51,7 @@ def evolve(
     resume: bool | None = None,
     on_progress: OnProgress | None = None,
     quiet: bool = True,
+    began: float | None = None,
 ) -> Evolution:
     """Evolve a learning program from basic mathematics, after Real et al. (AutoML-Zero, arXiv 2003.03384).
 
@@ -89,6 +90,7 @@ def evolve(
         resume: True insists on a checkpoint, False starts over; None goes on where a run was left.
         on_progress: called about 8 times a second with a `Progress`; it may return "stop".
         quiet: False writes progress lines to the standard error.
+        began: the `time.perf_counter()` from which `seconds` count; this call when None.
 
     Returns:
         The winner with its fitness and the baselines'; files lie in `folder`.
@@ -101,7 +103,7 @@ def evolve(
     >>> found = evolve("linear", preset="demo", programs=2000, out="run")  # doctest: +SKIP
     >>> print(found.compare())  # doctest: +SKIP
     """
-    began = time.perf_counter()
+    began = time.perf_counter() if began is None else began
     options = {
         "target": target, "task": task, "features": features, "preset": preset, "programs": programs,
         "seconds": seconds, "population": population, "tournament": tournament, "operators": operators, "sizes": sizes,

@@ -22,6 +22,7 @@ from selftaught.programs.problems import Problem
 from selftaught.programs.program import Program
 from selftaught.programs.progress import Phase, Progress, Reporter
 from selftaught.programs.result import Evolution, FitnessInterval, Improvement, bootstrap
+from selftaught.programs.search import Island
 from selftaught.trial import Score, Trial
 
 __all__ = ["Run"]
@@ -125,11 +126,13 @@ class Run:
 
     def _compile(self) -> tuple[Evaluator, Judge]:
         tasks = self.problem.search
-        self._tell("compile", "loading the kernel and the engine (some seconds at first use)")
+        self._tell("compile", "loading the engine; the first run on a machine compiles it, about half a minute")
         kernel = load_kernel(tasks.features, best_lanes(tasks))
         evaluator = Evaluator(tasks, kernel=kernel)
         judge = Judge(self.problem, evaluator, self.settings.seconds)
         self._baselines.update(judge.warm_up())
+        # Here and not in the first step of the search, so that it is told as what it is, and once for all islands.
+        Island(self.settings, tasks, 0, evaluator).run(0, 0)
         if self.settings.seconds is not None:
             # Done now, so that the end of the search costs what is planned for it.
             judge.prepare(REFERENCE_SHARE * self.settings.seconds)
@@ -201,7 +204,7 @@ class Run:
     def _margin(self) -> float:
         """Seconds kept free for writing files and for what was not foreseen."""
         seconds = self.settings.seconds
-        return 0.0 if seconds is None else min(0.08 + 0.01 * seconds, 1.0)
+        return 0.0 if seconds is None else min(0.25 + 0.01 * seconds, 1.0)
 
     def _confirmed(self, team: Team, judge: Judge) -> bool:
         """Whether the best programs reach the target on the selection tasks too; else the target is raised."""
