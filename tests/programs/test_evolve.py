@@ -92,6 +92,32 @@ def test_the_controls_run(tmp_path: Path, search: str) -> None:
     assert (found.search, found.programs) == (search, 3000)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "nonlinear_test", "programs": 3000},
+        {"preset": "nonlinear_test", "programs": 3000, "search": "classic"},
+        {"examples": "digits", "preset": "full", "programs": 300, "num_train": 50, "num_valid": 20},
+        {"examples": "digits", "preset": "projected_pairs", "programs": 300, "num_train": 50, "num_valid": 20},
+        {**DEMO, "hurdles": True, "programs": 20_000},
+    ],
+    ids=["nonlinear", "nonlinear classic", "full", "pairs", "hurdles"],
+)
+def test_set_ups_run_to_their_end(tmp_path: Path, options: dict[str, Any]) -> None:
+    found = evolve(**options, out=tmp_path / "run")
+    assert found.programs == options["programs"] or found.reason == "target"
+    assert 0.0 < found.fitness_test.mean <= 1.0
+    assert found.fitness_search.mean >= max(i.fitness for i in found.history) - 0.2
+    assert set(found.baselines) == {"linear", "net", "reference"}
+
+
+def test_the_learner_solves_linear_regression(tmp_path: Path) -> None:
+    found = evolve(preset="linear_test", bias="learner", target_fitness=0.999, programs=150_000, out=tmp_path / "run")
+    assert (found.reason, found.bias) == ("target", "learner")
+    assert found.fitness_test.low > 0.999
+    assert json.loads((found.folder / "result.json").read_text())["bias"] == "learner"
+
+
 def test_finished_run_returns_what_is_stored_and_goes_on_with_more(tmp_path: Path) -> None:
     first = evolve(**DEMO, out=tmp_path / "run")
     again = evolve(**DEMO, out=tmp_path / "run")

@@ -29,7 +29,10 @@ from selftaught.programs.fusion import FUSED, emit_fused
 from selftaught.programs.machine import Header
 from selftaught.programs.operators import OPERATORS, Operator
 
-__all__ = ["CONTROL_BASE", "CONTROL_ID", "FUSED_BASE", "FUSED_ID", "Kernel", "cache_directory", "load_kernel"]
+__all__ = [
+    "CONTROL_BASE", "CONTROL_ID", "FUSED_BASE", "FUSED_ID", "Kernel", "cache_directory", "has_wide_registers",
+    "load_kernel",
+]  # fmt: skip
 
 #: Places in the kernel's table: 4 variants an operator, then 4 a fused pair, then the control functions.
 FUSED_BASE = 4 * len(OPERATORS)
@@ -119,6 +122,12 @@ def _target(cpu: str | None, attributes: str | None) -> tuple[str, str]:
     if attributes is None:
         attributes = llvm.get_host_cpu_features().flatten() if cpu is None else ""
     return cpu or llvm.get_host_cpu_name(), attributes
+
+
+@cache
+def has_wide_registers() -> bool:
+    """Say whether this machine computes on 512 bits at once."""
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _target_machine(cpu: str, attributes: str) -> llvm.TargetMachine:
