@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -281,3 +283,23 @@ def test_a_parquet_file_without_rows_is_an_error(tmp_path: Path) -> None:
     _frame().head(0).write_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="no rows"):
         load(tmp_path / "a.parquet")
+
+
+def test_a_panic_of_the_parquet_reader_is_one_line(tmp_path: Path) -> None:
+    """Rust writes about a panic to the file descriptor, where no Python handler sees it."""
+    (tmp_path / "a.parquet").write_bytes(_parquet())
+    code = (
+        "import os, sys, polars as pl\n"
+        "def panic(*_):\n"
+        "    os.write(2, b'thread panicked at somewhere.rs:1\\n')\n"
+        "    raise pl.exceptions.PanicException('it broke')\n"
+        "pl.read_parquet = panic\n"
+        "from selftaught.cli import main\n"
+        "main(['data', sys.argv[1]])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.parquet")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "not a readable Parquet file: it broke" in done.stderr

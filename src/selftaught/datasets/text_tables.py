@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +120,29 @@ def _check_lines(text: str, separator: str, path: Path) -> tuple[list[str], int]
     return header, rows
 
 
+@contextmanager
+def _quiet_panics() -> Iterator[None]:
+    """Keep from the terminal what Rust writes there about a panic before polars raises it.
+
+    It goes to the file descriptor, past `sys.stderr`. What was written is passed on when nothing was raised.
+    """
+    sys.stderr.flush()
+    try:
+        before = os.dup(2)
+    except OSError:  # no standard error: nothing to keep from it
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+        held.seek(0)
+        sys.stderr.write(held.read().decode(errors="replace"))
+
+
 def read_parquet(path: Path) -> pl.DataFrame:
     """Read a Parquet file.
 
@@ -129,7 +157,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
             f"{path} is not a readable Parquet file: it must begin and end with PAR1 (truncated or damaged?)"
         )
     try:
-        with reading(path, "Parquet file"):
+        with reading(path, "Parquet file"), _quiet_panics():
             return pl.read_parquet(io.BytesIO(data))
     except pl.exceptions.PanicException as error:  # a BaseException: polars' own code failed
         raise DataError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
