@@ -237,7 +237,7 @@ def test_angles_beside_multiples_of_a_right_angle(name: str) -> None:
     """Where sine or cosine cancels, what is lost of pi/2 shows most."""
     near = (np.arange(1, 636_000) * np.pi / 2).astype(np.float32)
     x, y = evaluate(load_kernel(1, 16), f"scalar_{name}", near)
-    assert ulps(y, getattr(meanings, name)(x.astype(np.float64))).max() < 7
+    assert ulps(y, getattr(meanings, name)(x.astype(np.float64))).max() < 4
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,10 @@ def _sin_cos(f: Function, x: str) -> tuple[str, str, str, str]:
     q = _round(f, f.mul(kept, f.splat(0.6366197723675814)))
     minus_q = f.sub(f.splat(-0.0), q)
     r = kept
-    # pi/2 in four parts, three of few bits, so that q times a part is exact; together they miss pi/2 by 8e-20.
-    for part in (1.5703125, 4.8398971557617188e-4, -1.6292324289679527e-7, 2.5633440682570896e-12):
+    # pi/2 in five parts, three of few bits, so that q times a part is exact. The first four miss pi/2 by 8e-20: times q
+    # that is 7 ulp of the smallest r there is.
+    parts = (1.5703125, 4.8398971557617188e-4, -1.6292324289679527e-7, 2.5633440682570896e-12, 8.333743212599745e-20)
+    for part in parts:
         r = f.fused(minus_q, f.splat(part), r)
     finite = f.select(f.compare("ord", q, q), q, f.splat(0.0))
     quadrant = f.new(f"fptosi {f.float} {finite} to {f.int}")
