@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,10 +16,10 @@ from selftaught.cli.code_view import changed_lines, changes_in_words, code_colum
 from selftaught.cli.line_view import LineView
 from selftaught.cli.live_view import LiveView
 from selftaught.cli.quantities import clock, duration, fitness, short_count, whole_number
-from selftaught.cli.summary import verdict
+from selftaught.cli.summary import print_summary, verdict
 from selftaught.programs import Improvement, Progress
 from selftaught.programs.program import Instruction, Program
-from tests.cli.make_believe import BASELINES, STEP_2, STEP_3, interval, progress_at
+from tests.cli.make_believe import BASELINES, STEP_2, STEP_3, interval, make_believe, progress_at
 
 LONG = Program(*[tuple(Instruction(64 - 5, 1 + line % 5, c0=-0.123456 * line, c1=9.87654) for line in range(21))] * 3)
 
@@ -160,3 +164,16 @@ def test_numbers_read_and_written() -> None:
     assert fitness(0.99999996) == "0.999999"
     assert fitness(float("nan")) == "-"
     assert short_count(99_999) == "100 k"
+
+
+def test_marks_of_others_stand_beside_a_run_on_their_data(tmp_path: Path) -> None:
+    found = make_believe(steps=3)(on_progress=lambda _: None, began=time.perf_counter(), out=tmp_path)
+    same_data = replace(found, settings={"preset": "projected_pairs", "data": "cifar10"})
+    on = Console(file=io.StringIO(), width=100)
+    print_summary(on, same_data, title="cifar10", repeat="again")
+    text = on.file.getvalue()
+    assert re.search(r"100 processes, 12 h +0\.707 +published", text)
+    assert "0.729" in same_data.compare()
+    other = Console(file=io.StringIO(), width=100)
+    print_summary(other, found, title="digits", repeat="again")
+    assert "published" not in other.file.getvalue() + found.compare()

@@ -111,6 +111,8 @@ def _work(found: Evolution) -> list[str]:
 
 
 def _table(found: Evolution) -> Table:
+    from selftaught.programs.presets import published_marks
+
     test = found.fitness_test
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -127,6 +129,8 @@ def _table(found: Evolution) -> Table:
     for name, score in found.baselines.items():
         mean = Text(fitness(score.mean), "bold" if score.mean == best else "")
         table.add_row(_NAMES.get(name, name), "", "", mean, _interval(score))
+    for name, mark in published_marks(found.settings).items():
+        table.add_row(Text(name, "dim"), "", "", Text(f"{mark:.3f}", "dim"), Text("published", "dim"))
     return table
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["DATA_DEFAULTS", "PRESETS"]
+__all__ = ["DATA_DEFAULTS", "PRESETS", "PUBLISHED", "published_marks"]
 
 _ORIGINAL = ("alter_parameter", "redraw_instruction", "redraw_function")
 _GROWING = ("alter_parameter", "redraw_function", "insert_instruction", "remove_instruction")
@@ -78,3 +78,32 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )  # fmt: skip
+
+#: preset -> what others report for its data and sizes: accuracies on selection tasks, from the curves and the text of
+#: Real et al. (arXiv 2003.03384), on projections and splits of their own.
+PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "projected_pairs": MappingProxyType(
+            {
+                "AutoML-Zero, 1 process, 12 h": 0.684,
+                "AutoML-Zero, 100 processes, 12 h": 0.707,
+                "logistic regression": 0.702,
+                "two-layer net": 0.729,
+            }
+        )
+    }
+)
+
+
+def published_marks(settings: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return the published results that a run may be read beside; none for other data than the preset's.
+
+    >>> published_marks({"preset": "projected_pairs", "data": "cifar10"})["two-layer net"]
+    0.729
+    >>> dict(published_marks({"preset": "projected_pairs", "data": "digits"}))
+    {}
+    """
+    preset = str(settings.get("preset"))
+    if preset in PUBLISHED and settings.get("data") == PRESETS[preset]["examples"]:
+        return PUBLISHED[preset]
+    return {}

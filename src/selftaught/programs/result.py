@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from selftaught.errors import ResumeError
 from selftaught.programs.checkpoint import write_atomically
 from selftaught.programs.parse import parse_program
+from selftaught.programs.presets import published_marks
 from selftaught.programs.program import Program
 from selftaught.programs.text import format_program
 from selftaught.seeds import rng_for
@@ -144,9 +145,13 @@ class Evolution:
         """Return a table of the winner beside the baselines on the final tasks, with 95 % intervals."""
         lines = [("discovered program", self.fitness_test)]
         lines += [(NAMES.get(name, name), value) for name, value in self.baselines.items()]
-        width = max(len(name) for name, _ in lines)
+        marks = published_marks(self.settings)
+        width = max(len(name) for name in (*(name for name, _ in lines), *marks))
         head = f"fitness on {self.fitness_test.tasks} unseen tasks, 95 % interval (bias {self.bias})"
-        return "\n".join([head, *(f"{name:<{width}}  {value}" for name, value in lines)])
+        rows = [head, *(f"{name:<{width}}  {value}" for name, value in lines)]
+        if marks:
+            rows += ["published, on tasks of their own:", *(f"{name:<{width}}  {mark}" for name, mark in marks.items())]
+        return "\n".join(rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what result.json holds."""
