@@ -203,6 +203,18 @@ def _pick(state, rules, sizes):
 
 
 @compiled
+def _build_on(state, code, at, kind, source, chance):
+    """Let the instruction at a place read `source`, a slot of type `kind`, in one of its inputs of that type."""
+    word = code[at, 0]
+    op, out, in1, in2 = word & 255, (word >> 8) & 255, (word >> 16) & 255, (word >> 24) & 255
+    if uniform(state) < chance:
+        if IN1[op] == kind and (IN2[op] != kind or uniform(state) < 0.5):
+            code[at, 0] = pack(op, out, source, in2)
+        elif IN2[op] == kind:
+            code[at, 0] = pack(op, out, in1, source)
+
+
+@compiled
 def mutate_live(state, rules, numbers, code, sizes, marks):
     """Change a program in live form by one move in place; return the move, or -1 where it could not apply.
 
@@ -249,13 +261,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):
             remove_at(code, sizes, part, at)
             return -1
         # Half of the time the new instruction builds on what the slot held.
-        word = code[at, 0]
-        op = word & 255
-        if uniform(state) < 0.5:
-            if IN1[op] == kind and (IN2[op] != kind or uniform(state) < 0.5):
-                code[at, 0] = pack(op, slot, slot, (word >> 24) & 255)
-            elif IN2[op] == kind:
-                code[at, 0] = pack(op, slot, (word >> 16) & 255, slot)
+        _build_on(state, code, at, kind, slot, 0.5)
         return move
     at = _pick(state, rules, sizes)
     if at < 0:
@@ -315,13 +321,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):
         if not _write(state, rules, part, code, at, kind, slot, held):
             remove_at(code, sizes, part, at)
             return -1
-        fresh_word = code[at, 0]
-        fresh = fresh_word & 255
-        if uniform(state) < 0.7:
-            if IN1[fresh] == kind and (IN2[fresh] != kind or uniform(state) < 0.5):
-                code[at, 0] = pack(fresh, slot, old, (fresh_word >> 24) & 255)
-            elif IN2[fresh] == kind:
-                code[at, 0] = pack(fresh, slot, (fresh_word >> 16) & 255, old)
+        _build_on(state, code, at, kind, old, 0.7)
         if second:
             code[at + 1, 0] = pack(op, out, in1, slot)
         else:
