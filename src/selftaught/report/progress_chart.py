@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from selftaught.report.numbers import count, fitness, short_count
+from selftaught.report.numbers import count, fitness
 from selftaught.report.record import Record, RunRecord
 from selftaught.report.svg import Axis, count_axis, element, fitness_axis, text
 from selftaught.report.timeline import Appearance, appearances
@@ -98,12 +98,20 @@ def _grid(across: Axis, up: Axis, width: float) -> str:
     for tick in across.ticks:
         x = across.place(tick)
         parts.append(element("line", class_="tickline", x1=x, x2=x, y1=up.start, y2=up.start + 5))
-        parts.append(text(short_count(tick), x, up.start + 19, class_="tick middle"))
+        parts.append(text(_power(tick), x, up.start + 19, class_="tick middle"))
     parts.append(element("line", class_="axis", x1=across.start, x2=across.end, y1=up.start, y2=up.start))
     middle = (across.start + across.end) / 2
     parts.append(text("programs tried", middle, up.start + 38, class_="label middle"))
     parts.append(text("fitness", 6.0, up.end - 10, class_="label"))
     return element("g", "".join(parts))
+
+
+def _power(tick: float) -> str:
+    """Write a power of ten in as few characters as there are."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if tick >= size:
+            return f"{tick / size:g}{unit}"
+    return f"{tick:g}"
 
 
 def _curve(records: Sequence[Record], across: Axis, up: Axis) -> str:

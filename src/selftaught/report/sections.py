@@ -32,8 +32,8 @@ _BIAS = {
     "depends on its old value, the label and the prediction. This is not a result from nothing.",
 }
 _LINKS = {
-    "chosen": "the winner: chosen on the selection tasks among the best programs, though not better than all before it; "
-    "compared with the best of its time, which may or may not be an ancestor",
+    "chosen": "the winner: the selection tasks chose it among the best programs, though it was not better than all "
+    "before it; compared with the best of its time, which may or may not be an ancestor",
     "first": "made at the start of a population, without a parent",
     "child": "a child of the step above",
     "gap": "its parent was no improvement and was not kept; compared with the best of its island before that parent",
@@ -45,7 +45,7 @@ def headline(run: RunRecord) -> str:
     sentence = verdict(run.test, run.baselines, run.bias)
     found = appearances(run)
     shown = [
-        ("fitness on unseen tasks", fitness(run.test.mean), f"95 % interval {fitness(run.test.low)} to "
+        ("on unseen tasks", fitness(run.test.mean), f"fitness, 95 % interval {fitness(run.test.low)} to "
          f"{fitness(run.test.high)}, {run.test.tasks} tasks"),
         ("programs tried", short_count(run.programs), f"{short_count(run.programs_per_second)} a second"),
         ("time", clock(run.elapsed), REASONS.get(run.reason, run.reason)),
@@ -63,12 +63,11 @@ def headline(run: RunRecord) -> str:
         for number, (what, value, more) in enumerate(shown)
     )
     facts = f"{escape(run.name)} · bias {escape(run.bias)} · search {escape(run.kind)} · seed {run.seed}"
-    head, _, tail = sentence.partition(": ")
     won = "beats every baseline" in sentence
     return element(
         "header",
         element("p", f"<b>selftaught</b> · {facts}", class_="eyebrow")
-        + element("h1", _stressed(escape(head)) + (": " + escape(tail) if tail else ""))
+        + element("h1", _stressed(escape(sentence)))
         + element("p", escape(_lead(run)), class_="lead")
         + element("div", tiles, class_="tiles"),
         class_="won" if won else "open",
@@ -76,7 +75,7 @@ def headline(run: RunRecord) -> str:
 
 
 def _stressed(sentence: str) -> str:
-    for words in ("beats every baseline", "does not beat the best baseline", "draws level", "is ahead"):
+    for words in ("beats every baseline", "does not beat the best baseline", "draws level", "call it a tie"):
         sentence = sentence.replace(words, element("em", words))
     return sentence
 
@@ -187,20 +186,22 @@ def techniques(run: RunRecord) -> str:
 
 def _card(name: str, first: Appearance | None, named: TechniqueFound | None, explained: bool) -> str:
     lines = [element("b", escape(name))]
-    if first:
-        told = f"first seen at {clock(first.elapsed)}, after {count(first.programs)} programs; that step gained "
-        lines.append(element("small", escape(told + f"{first.gain:.4f}".replace("-", "−"))))
+    if named is not None and named.gain is not None:
+        lines.append(element("span", f"worth {_signed(named.gain)} of fitness in the winner", class_="gain"))
     if named is None and explained:
-        lines.append(element("small", "the winner no longer has it"))
+        lines.append(element("span", "the winner no longer has it", class_="gone"))
+    if first:
+        told = (
+            f"First seen at {clock(first.elapsed)}, after {count(first.programs)} programs; the step that brought it "
+        )
+        lines.append(element("small", escape(f"{told}gained {_signed(first.gain)}.")))
     if named is not None:
-        if named.gain is not None:
-            lines.append(element("small", f"worth {named.gain:.4f}".replace("-", "−") + " of fitness in the winner"))
+        by = {"both": "By structure and behaviour", "": "Seen"}.get(named.found_by, f"By {named.found_by}")
         if named.evidence:
-            by = f"{named.found_by}: " if named.found_by else ""
-            lines.append(element("small", escape(by + named.evidence)))
+            lines.append(element("small", escape(f"{by}: {named.evidence}")))
         if named.instructions:
             where = ", ".join(f"{function} {line + 1}" for function, line in named.instructions)
-            lines.append(element("code", escape(where)))
+            lines.append(element("small", escape(f"Lines: {where}")))
     return element("div", "".join(lines), class_="technique")
 
 
@@ -208,16 +209,22 @@ def descent(run: RunRecord) -> str:
     """Show the line of descent with what changed at each step."""
     if not run.history:
         return ""
-    line = line_of_descent(run)
+    line, several = line_of_descent(run), _several(run)
     biggest = sorted(line.steps, key=lambda step: -step.gain)[:_OPEN]
-    items = "".join(
-        _step(run, step, number, len(line.steps), step in biggest) for number, step in enumerate(line.steps, 1)
-    )
-    return _section("Line of descent", _descent_words(line), element("ol", items, class_="steps"))
+    known = [techniques_at(run.timeline or (), step.record.programs, step.record.island) for step in line.steps]
+    items = []
+    for number, step in enumerate(line.steps):
+        new = [name for name in known[number] if number == 0 or name not in known[number - 1]]
+        items.append(
+            _step(step, new, number, last=number == len(line.steps) - 1, opened=step in biggest, several=several)
+        )
+    return _section("Line of descent", _descent_words(run, line), element("ol", "".join(items), class_="steps"))
 
 
-def _descent_words(line: Descent) -> str:
-    told = "From the empty program to the winner, as far as it was recorded. "
+def _descent_words(run: RunRecord, line: Descent) -> str:
+    start = run.settings.get("start", "empty")
+    origin = "the empty program" if start == "empty" else f"the start ({str(start)[:60]})"
+    told = f"From {origin} to the winner, as far as it was recorded. "
     if not line.reaches_winner:
         told = (
             "The winner is not among the recorded improvements: it was one of the best programs, and the selection "
@@ -234,22 +241,18 @@ def _descent_words(line: Descent) -> str:
     return told + "Fitness is that on the search tasks."
 
 
-def _step(run: RunRecord, step: Step, number: int, last: int, opened: bool) -> str:
+def _step(step: Step, new: Sequence[str], number: int, *, last: bool, opened: bool, several: bool) -> str:
+    """Show one step: its fitness, what it gained, the techniques it brought, and what changed."""
     record = step.record
-    gain = f"{step.gain:+.4f}".replace("-", "−")
-    before = techniques_at(run.timeline or (), record.programs, record.island)
-    chips = "".join(element("span", escape(name), class_="chip") for name in before)
+    chips = "".join(element("span", escape(name), class_="chip") for name in new)
+    size = f"{step.changed} line{'s' * (step.changed != 1)}" + (" changed" if number else "")
     when = "" if step.link == "chosen" else f"at {clock(record.elapsed)}, "
-    size = f"{step.changed} line{'s' * (step.changed != 1)} changed"
-    summary = (
-        f"{fitness(record.fitness)} " + (element("span", gain, class_="gain") + " " if number > 1 else "")
-        + element("small", f"{when}program {count(record.programs)}, {size}")
-    )  # fmt: skip
-    body = element("p", _LINKS[step.link]) + diff_listing(step.changes, several_classes=_several(run))
+    gain = element("span", f"{step.gain:+.4f}".replace("-", "−"), class_="gain") + " " if number else ""
+    small = element("small", f"{when}program {count(record.programs)}, {size}")
+    summary = f"{fitness(record.fitness)} {gain}{small}"
+    body = element("p", _LINKS[step.link]) + diff_listing(step.changes, several_classes=several)
     content = element("details", element("summary", summary) + body, open="open" if opened else None)
-    kinds = " ".join(
-        kind for kind, given in (("gap", step.link in ("gap", "chosen")), ("last", number == last)) if given
-    )
+    kinds = " ".join(kind for kind, so in (("gap", step.link in ("gap", "chosen")), ("last", last)) if so)
     return element("li", content + chips, class_=kinds or None)
 
 
@@ -336,6 +339,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = "".join(element("tr", line) for line in lines)
     table = (element("thead", head) if head else "") + element("tbody", body)
     return element("div", element("table", table), class_="scroll")
+
+
+def _signed(value: float) -> str:
+    return f"{value:.4f}".replace("-", "−")
 
 
 def _brief(value: Any) -> str:
