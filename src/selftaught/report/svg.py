@@ -89,7 +89,8 @@ def fitness_axis(values: Sequence[float], start: float, end: float) -> Axis:
         inside = tuple(name for name in names if base <= name <= nearest + 1e-12)
         return Axis(base, nearest, start, end, "near one", inside)
     base = max((tick for tick in (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if tick <= low), default=0.0)
-    top = 1.0 if high > base + 0.5 * (1.0 - base) else min(1.0, nice_ticks(base, high + (high - base), 2)[-1])
+    # In twentieths: with a little room above the best, and never an axis without length.
+    top = min(1.0, max(base + 0.05, math.ceil((high + 0.1 * (high - base)) * 20) / 20))
     return Axis(base, top, start, end, "linear", nice_ticks(base, top))
 
 
