@@ -128,9 +128,7 @@ def test_the_recorded_run_draws_all_of_its_improvements() -> None:
     assert len(drawn) > 20
 
 
-@given(
-    st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8), st.floats(0, 1, allow_subnormal=False)
-)
+@given(st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8), st.floats(0, 1, allow_subnormal=False))
 def test_axes_read_back_and_keep_order(values: list[float], inside: float) -> None:
     for axis in (fitness_axis(values, 300.0, 20.0), linear_axis(values, 0.0, 500.0), count_axis(1e6, 10.0, 600.0)):
         assert axis.high > axis.low

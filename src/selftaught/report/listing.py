@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 
 from selftaught.report.code import FUNCTIONS, Change, Code
@@ -14,12 +15,14 @@ __all__ = ["ablation_bar", "coloured", "diff_listing", "program_listing", "worth
 
 _ROLES = {"s0": "the label", "s1": "the prediction", "v0": "the features"}
 _SEVERAL = {"v0": "the features", "v1": "the label", "v2": "the prediction"}
+_AROUND = 2  # lines shown on both sides of a change
 _WHEN = {"setup": "once, before training", "predict": "for every example", "learn": "after each training example"}
 _TOKEN = re.compile(
     r"(?P<note>\#.*)|(?P<slot>\b[svm]\d+\b)|(?P<number>-?\b\d[\d.]*(?:e[-+]?\d+)?\b)|(?P<word>[a-z_]{2,})"
 )
 
 
+@lru_cache(maxsize=4096)  # the steps of a line of descent share most of their lines
 def coloured(line: str, *, several_classes: bool = False) -> str:
     """Return a line of code as HTML, its slots, numbers and functions marked; every character is escaped.
 
@@ -119,17 +122,31 @@ def program_listing(
 
 
 def diff_listing(changes: Sequence[Change], *, several_classes: bool = False) -> str:
-    """Return what changed from one program to the next as HTML, with the lines that stayed."""
+    """Return what changed from one program to the next as HTML, with the lines that stayed near it."""
     rows = []
     for function in FUNCTIONS:
         lines = [change for change in changes if change.function == function]
-        if not lines:
+        changed = [number for number, change in enumerate(lines) if change.kind != " "]
+        shown = {n for number in changed for n in range(number - _AROUND, number + _AROUND + 1)}
+        if not changed:
             continue
         rows.append(element("div", element("span", f"{function}:", class_="def"), class_="row head"))
-        for change in lines:
+        hidden = 0
+        for number, change in enumerate(lines):
+            if number not in shown:
+                hidden += 1
+                continue
+            rows += _stay(hidden)
+            hidden = 0
             kind = {"+": "ins", "-": "del"}.get(change.kind)
             sign = element("span", {"+": "+", "-": "−"}.get(change.kind, " "), class_="sign")
             line = element("code", coloured(change.text, several_classes=several_classes))
             body = sign + (element(kind, line) if kind else line)
             rows.append(element("div", body, class_="row" + (f" {kind}" if kind else "")))
+        rows += _stay(hidden)
     return element("div", "".join(rows) or "the same program", class_="listing diff")
+
+
+def _stay(hidden: int) -> list[str]:
+    words = f"… {hidden} line{'s' * (hidden > 1)} as before"
+    return [element("div", element("span", words, class_="when"), class_="row")] if hidden else []
