@@ -70,7 +70,7 @@ def explanation(**other: Any) -> dict[str, Any]:
             {"name": "gradient step", "found_by": "both", "instructions": [["learn", 2], ["learn", 3]],
              "evidence": "cosine 0.99", "gain": 0.41}
         ],
-        "formulas": [{"name": "update", "latex": "w", "text": "w + 0.1 e x"}], "warnings": [],
+        "formulas": [{"name": "update", "latex": "w", "text": "w <- w + 0.1 e x"}], "warnings": [],
     } | other  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: it renders, on screens wide and narrow, without a word on the console."""
+"""The page in a real browser: it renders, without a word on the console."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def browse(page: Path, work: Path, *options: str) -> subprocess.CompletedProcess
     """Run the browser without a head on a page; its console goes to the standard error."""
     command = [
         str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync",
         f"--user-data-dir={work / 'profile'}", "--enable-logging=stderr", "--v=0", *options, page.as_uri(),
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -32,17 +33,7 @@ def said(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_the_browser_builds_the_page_without_a_complaint(tmp_path: Path) -> None:
-    page = write_report(write_run(tmp_path / "pears"))
-    done = browse(page, tmp_path, "--dump-dom")
-    assert said(done) == []
-    # The parser of the browser finds the same structure as was written: nothing was moved or closed early.
-    assert done.stdout.count("<section") == page.read_text(encoding="utf-8").count("<section") == 7
-    assert len(re.findall(r"<svg[^>]*class=\"chart\"", done.stdout)) == 4
-    assert "<title>pears: what selftaught evolved</title>" in done.stdout
-
-
-def test_hostile_texts_run_nothing(tmp_path: Path) -> None:
+def test_the_browser_builds_what_was_written_and_hostile_texts_run_nothing(tmp_path: Path) -> None:
     text = program("pass", f"s1 = dot(v0, v1)  # {EVIL}".replace(";", ","), "pass")
     tasks = {"name": EVIL, "kind": EVIL, "metric": EVIL}
     page = write_report(write_run(tmp_path / "run", program=text, tasks=tasks, warnings=[EVIL], bias=EVIL))
@@ -50,6 +41,11 @@ def test_hostile_texts_run_nothing(tmp_path: Path) -> None:
     assert said(done) == []
     assert "<script" not in done.stdout
     assert "<img" not in done.stdout
+    # The browser's parser finds the structure that was written: nothing was moved or closed early.
+    written = page.read_text(encoding="utf-8")
+    for tag in ("section", "svg", "details", "li", "div", "code", "tr"):
+        assert len(re.findall(f"<{tag}[ >]", done.stdout)) == len(re.findall(f"<{tag}[ >]", written)) > 0
+    assert "<title>&lt;script&gt;" in done.stdout
 
 
 def test_the_browser_would_have_told(tmp_path: Path) -> None:
@@ -63,13 +59,12 @@ def test_the_browser_would_have_told(tmp_path: Path) -> None:
     assert "<title>run</title>" not in done.stdout
 
 
-@pytest.mark.parametrize("size", ["1100,900", "500,900"])
-def test_a_picture_of_the_page_shows_more_than_paper(tmp_path: Path, size: str) -> None:
+def test_a_picture_of_the_page_shows_more_than_paper(tmp_path: Path) -> None:
     from PIL import Image
 
     page = write_report(write_run(tmp_path / "pears"))
     picture = tmp_path / "page.png"
-    done = browse(page, tmp_path, f"--screenshot={picture}", f"--window-size={size}", "--hide-scrollbars")
+    done = browse(page, tmp_path, f"--screenshot={picture}", "--window-size=500,2400", "--hide-scrollbars")
     assert said(done) == []
     with Image.open(picture) as image:
         colours = image.convert("RGB").getcolors(maxcolors=1 << 20) or []

@@ -13,7 +13,7 @@ import pytest
 
 from selftaught.errors import InputError
 from selftaught.report import read_run, recording, report_page, write_report
-from tests.report.made_run import WINNER, explanation, program, result, timeline, write_run
+from tests.report.made_run import WINNER, explanation, interval, program, result, timeline, write_run
 
 EVIL = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", "</style><script>", "]]>",
@@ -60,14 +60,16 @@ def folder_with(tmp_path: Path, name: str, text: str | bytes) -> Path:
     return folder
 
 
-SAFE_TAGS = set(
-    "html head meta title style body main header footer section h1 h2 h3 p em b small strong span div code pre ol ul li "
-    "details summary table thead tbody tr th td ins del svg g path line rect circle text desc".split()
-)
-SAFE_ATTRIBUTES = set(
-    "class id lang charset content name http-equiv title role scope open aria-label aria-labelledby viewbox "
-    "preserveaspectratio x y x1 x2 y1 y2 cx cy r rx d width height".split()
-)
+SAFE_TAGS = {
+    "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "section", "h1", "h2", "h3", "p",
+    "em", "b", "small", "strong", "span", "div", "code", "pre", "ol", "ul", "li", "details", "summary", "table",
+    "thead", "tbody", "tr", "th", "td", "ins", "del", "svg", "g", "path", "line", "rect", "circle", "text", "desc",
+}  # fmt: skip
+SAFE_ATTRIBUTES = {
+    "class", "id", "lang", "charset", "content", "name", "http-equiv", "title", "role", "scope", "open", "aria-label",
+    "aria-labelledby", "viewbox", "preserveaspectratio", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "d",
+    "width", "height",
+}  # fmt: skip
 
 
 def assert_safe(page: str) -> Reader:
@@ -97,7 +99,7 @@ def test_the_page_tells_the_figures(tmp_path: Path) -> None:
     for words in (
         "beats every baseline on unseen tasks: 0.9200 against 0.9000", "bias free", "2.00 k", "v2 = s3 * v0",
         "0.9200 [0.9100, 0.9250]", "gradient step", "worth 0.4100", "6 instead of", "60 instead of 90 bits",
-        "w + 0.1 e x", "the winner no longer has it", "--fresh", "selftaught replay",
+        "w ← w + 0.1 e x", "the winner no longer has it", "--fresh", "selftaught replay",
     ):  # fmt: skip
         assert words.replace("6 instead of", "3 instead of 6") in text
 
@@ -184,7 +186,7 @@ def test_half_a_line_at_the_end_is_what_a_crash_leaves(tmp_path: Path) -> None:
         ("result.json", json.dumps(result(program="hello")), "has no setup"),
         ("result.json", json.dumps(result(program=5)), "text was wanted"),
         ("result.json", json.dumps(result(seed="one")), "a whole number was wanted"),
-        ("result.json", json.dumps(result(fitness_test={"mean": float("nan"), "low": 0, "high": 1, "tasks": 2})), "finite"),
+        ("result.json", json.dumps(result(fitness_test=interval(float("nan")))), "a finite number was wanted"),
         ("result.json", "[" * 100_000, "result.json is damaged"),
         ("history.jsonl", "{}\n", "line 1 of"),
         ("history.jsonl", '{"programs": tru\n', "line 1 of"),
@@ -239,8 +241,8 @@ def test_a_page_is_quick(tmp_path: Path) -> None:
     line = json.loads((folder / "history.jsonl").read_text().splitlines()[-1])
     body = WINNER.replace("v1 = v1 + v2", "\n    ".join(f"v1 = v1 + v{2 + number % 7}" for number in range(30)))
     lines = [
-        line | {"programs": 10 * number + 1, "parent": 10 * number - 9, "fitness": number / 400, "elapsed": number * 9.0,
-                "program": body.replace("0.1", f"0.{number + 1}")}
+        line | {"programs": 10 * number + 1, "parent": 10 * number - 9, "fitness": number / 400,
+                "elapsed": number * 9.0, "program": body.replace("0.1", f"0.{number + 1}")}
         for number in range(300)
     ]  # fmt: skip
     (folder / "history.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
@@ -264,3 +266,10 @@ def test_the_recording_is_small_honest_and_points_nowhere() -> None:
     assert not any("/" in str(value) for value in run.settings.values() if isinstance(value, str))
     with pytest.raises(InputError, match="did you mean 'digits'"):
         recording("digit")
+
+
+def test_the_listing_is_of_what_was_explained_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    longer = WINNER.replace("s2 = 0.1", "s2 = 0.1\n    s9 = 0.3\n    s9 = s9 + s9")
+    page = read(report_page(read_run(write_run(tmp_path / "run", program=longer)))).text
+    assert "2 lines of it that cannot change anything are left out" in page
+    assert page.count("s9 = s9 + s9") == 2, "in the text to copy and in the line of descent"

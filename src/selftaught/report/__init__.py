@@ -11,9 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from selftaught.report.film import Scene, playback
     from selftaught.report.lineage import Descent, Step, line_of_descent
     from selftaught.report.page import report_page, write_report
-    from selftaught.report.film import Scene, playback
     from selftaught.report.record import Explanation, Interval, RunRecord, read_run
     from selftaught.report.recorded import recording
     from selftaught.report.timeline import Appearance, appearances

@@ -211,7 +211,7 @@ def _marks(found: Sequence[Appearance], lanes: Sequence[int], across: Axis, up: 
         x, y = across.place(one.programs), up.place(one.fitness)
         left, _ = _label(one, across, width)
         line = 2.0 + _LANE * lane
-        words = f"{one.name} appeared after {count(one.programs)} programs; the step gained {fitness(one.gain)}"
+        words = f"{one.name} appeared in program {count(one.programs)}, of fitness {fitness(one.fitness)}"
         parts.append(
             element(
                 "g",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import selftaught
 from selftaught.errors import InputError, did_you_mean
 
 __all__ = ["DEFAULT", "recording", "recordings"]
@@ -38,4 +37,4 @@ def recording(name: str = DEFAULT) -> Path:
 
 
 def _home() -> Path:
-    return Path(selftaught.__file__).parent / "recordings"
+    return Path(__file__).parents[1] / "recordings"

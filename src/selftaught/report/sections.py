@@ -52,8 +52,10 @@ def headline(run: RunRecord) -> str:
         ("lines of code", str(sum(len(lines) for lines in code_of_text(run.program).values())),
          f"found after {count(run.best_after)} programs"),
     ]  # fmt: skip
-    if found:
-        shown.insert(1, ("techniques named", str(len(found)), ", ".join(one.name for one in found[:3])))
+    named = [one.name for one in run.explanation.techniques] if run.explanation else [one.name for one in found]
+    if named:
+        where = "techniques in it" if run.explanation else "techniques seen"
+        shown.insert(1, (where, str(len(named)), ", ".join(named[:3]) + (" …" if len(named) > 3 else "")))
     tiles = "".join(
         element(
             "div",
@@ -109,7 +111,9 @@ def progress(run: RunRecord) -> str:
 
 def winner(run: RunRecord) -> str:
     """Show the winner's code with what each line is worth, its formulas and its short form."""
-    code, explained, several = code_of_text(run.program), run.explanation, _several(run)
+    explained, several = run.explanation, _several(run)
+    found = code_of_text(run.program)
+    code = code_of_text(explained.program) if explained else found
     told = "setup runs once, predict for every example, learn after each training example. "
     told += (
         "v0 holds the features, v1 the label and v2 the prediction."
@@ -122,16 +126,31 @@ def winner(run: RunRecord) -> str:
             " The bar beside a line is the fitness lost on unseen tasks when that line is taken away, the thin line "
             f"its 95 % interval; grey bars are within the noise ({fitness(explained.floor)})."
         )
+    dead = sum(map(len, found.values())) - sum(map(len, code.values()))
+    if dead > 0:
+        told += (
+            f" {dead} line{'s' * (dead > 1)} of it that cannot change anything {'are' if dead > 1 else 'is'} left out."
+        )
     parts.append(program_listing(code, explanation=explained, several_classes=several))
-    if explained and explained.formulas:
-        parts.append(element("h3", "In formulas"))
-        parts.append(_table(("", ""), explained.formulas))
-    if explained and explained.short is not None:
-        parts.append(element("h3", "The short form"))
-        parts.append(element("p", escape(_short_words(run))))
-        parts.append(program_listing(code_of_text(explained.short), several_classes=several, name="short"))
+    parts.append(_in_short(run, several))
     text = element("details", element("summary", "As text, to copy") + element("pre", escape(run.program)))
     return _section("The program", told, "".join(parts) + text)
+
+
+def _in_short(run: RunRecord, several: bool) -> str:
+    """Show the short form and the formulas side by side; empty when neither is known."""
+    explained = run.explanation
+    if explained is None or (explained.short is None and not explained.formulas):
+        return ""
+    blocks = []
+    if explained.short is not None:
+        short = code_of_text(explained.short)
+        blocks.append(element("div", program_listing(short, several_classes=several, name="short")))
+    if explained.formulas:
+        lines = "".join(element("p", escape(text.replace("<-", "←")), title=name) for name, text in explained.formulas)
+        blocks.append(element("div", lines, class_="formulas"))
+    words = element("p", escape(_short_words(run)), class_="lead") if explained.short is not None else ""
+    return element("h3", "In short") + words + element("div", "".join(blocks), class_="two")
 
 
 def _short_words(run: RunRecord) -> str:
