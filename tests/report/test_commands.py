@@ -107,7 +107,7 @@ def test_evolve_leaves_a_page_beside_its_result(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("selftaught.programs.evolve", make_believe(), raising=False)
     assert run("evolve", "--out", "here") == 0
-    assert "report.html" in capsys.readouterr().out
+    assert "page    here/report.html" in capsys.readouterr().out
     page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")
     assert "one [odd] warning" in page
     assert "selftaught evolve --config here/config.toml --fresh" in page
@@ -173,14 +173,19 @@ def test_lines_name_techniques() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("key", ["q", ""])
 def test_in_a_terminal_the_replay_is_drawn_and_q_ends_it(tmp_path: Path, key: str) -> None:
+    import fcntl
     import pty
+    import termios
 
     folder = write_run(tmp_path / "pears")
     control, terminal = pty.openpty()
     command = [sys.executable, "-m", "selftaught", "replay", str(folder), "--seconds", "600" if key else "1"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     start = time.monotonic()
-    done = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
+    done = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment,
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+    )  # fmt: skip
     os.close(terminal)
     text = b""
     sent = not key

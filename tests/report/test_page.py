@@ -151,7 +151,7 @@ def test_a_missing_file_costs_its_part_alone(tmp_path: Path, missing: str) -> No
     text = assert_safe(report_page(read_run(folder))).text
     assert "beats every baseline" in text
     wanted = {
-        "history.jsonl": "Line of descent", "explanation.json": "The short form", "timeline.json": "First seen",
+        "history.jsonl": "Line of descent", "explanation.json": "In short", "timeline.json": "First seen",
         "config.toml": "--config", "program.txt": "--start", "settings.json": "1 in setup",
     }  # fmt: skip
     assert wanted[missing] not in text

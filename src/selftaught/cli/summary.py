@@ -12,6 +12,7 @@ from rich.text import Text
 
 from selftaught.cli.code_view import code_of
 from selftaught.cli.quantities import count, fitness, short_count
+from selftaught.report.page import REPORT
 from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, verdict
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def print_summary(console: Console, found: Evolution, *, title: str, repeat: str
     for note in dict.fromkeys([*found.warnings, *notes]):
         say(f"note: {' '.join(note.split())}", "yellow")
     # Paths and commands stay whole, so that they can be copied.
-    files = "report.html, program.txt, result.json, history.jsonl, config.toml"
-    say(f"files   {_short(found.folder)}: {files}", whole=True)
+    page = Path(found.folder) / REPORT
+    if page.is_file():
+        say(f"page    {_short(page)}, to open in a browser", whole=True)
+    say(f"files   {_short(found.folder)}: program.txt, result.json, history.jsonl, config.toml", whole=True)
     say(f"repeat  {repeat}", whole=True)
 
 

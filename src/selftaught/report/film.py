@@ -46,7 +46,7 @@ class Scene:
 
 
 def playback(run: RunRecord, *, seconds: float = 60.0, speed: float | None = None) -> Iterator[Scene]:
-    """Yield the scenes of a run in order, about eight a second; the last is its end.
+    """Return the scenes of a run in order, about eight a second; the last is its end.
 
     Args:
         run: with at least one improvement.
@@ -63,6 +63,10 @@ def playback(run: RunRecord, *, seconds: float = 60.0, speed: float | None = Non
         raise InputError(f"seconds is a number above 0 and at most {LONGEST:g}, got {seconds:g}")
     if speed is not None and not 0 < speed <= 1e9:
         raise InputError(f"speed is a number above 0 and at most 1e9, got {speed:g}")
+    return _scenes(run, records, seconds, speed)
+
+
+def _scenes(run: RunRecord, records: list[Record], seconds: float, speed: float | None) -> Iterator[Scene]:
     begin = 0.0 if speed is not None else max(0.0, records[0].elapsed - 1.0)
     end = max(run.elapsed, records[-1].elapsed)
     film, times = _knots([record.elapsed for record in records], begin, end, seconds, speed)

@@ -210,10 +210,9 @@ def _card(name: str, first: Appearance | None, named: TechniqueFound | None, exp
     if named is None and explained:
         lines.append(element("span", "the winner no longer has it", class_="gone"))
     if first:
-        told = (
-            f"First seen at {clock(first.elapsed)}, after {count(first.programs)} programs; the step that brought it "
-        )
-        lines.append(element("small", escape(f"{told}gained {_signed(first.gain)}.")))
+        told = f"First seen at {clock(first.elapsed)}, in program {count(first.programs)}; "
+        told += f"the step that brought it gained {_signed(first.gain)}." if first.before else "the first of the run."
+        lines.append(element("small", escape(told)))
     if named is not None:
         by = {"both": "By structure and behaviour", "": "Seen"}.get(named.found_by, f"By {named.found_by}")
         if named.evidence:
@@ -309,19 +308,21 @@ def repeat_command(run: RunRecord) -> str:
 
 def repeat(run: RunRecord) -> str:
     """Say how to make the run again, look at it again and go on from it."""
-    command = repeat_command(run)
-    folder = shlex.quote(str(run.folder))
+    command, folder = repeat_command(run), shlex.quote(str(run.folder))
     told = (
         "The same settings and seed propose the same programs; how many fit into a time depends on the machine, and "
         "the last digits may differ between kinds of processor."
     )
-    lines = [command] if command else ["# config.toml is not in the folder, so the exact command is not known"]
-    lines.append(f"selftaught replay {folder}")
-    program = run.folder / "program.txt"
-    if program.is_file():
-        lines.append(f"selftaught evolve {shlex.quote(run.name)} --start {shlex.quote(str(program))}")
     if run.about:
-        lines = [str(run.about.get("command", lines[0])), "selftaught replay"]
+        lines = ["# the same search", str(run.about.get("command", "selftaught evolve")), "# watch this one again"]
+        lines.append("selftaught replay")
+    else:
+        lines = ["# the same run again", command] if command else ["# config.toml is gone, and with it the exact command"]
+        lines += ["# watch it again, in the terminal", f"selftaught replay {folder}"]
+        program = run.folder / "program.txt"
+        if command and program.is_file():
+            start = f"--start {shlex.quote(str(program))}"
+            lines += ["# search on from the program above", f"{command.removesuffix(' --fresh')} {start}"]
     return _section("Repeat it", told, element("pre", escape("\n".join(lines))))
 
 
