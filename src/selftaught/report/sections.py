@@ -85,9 +85,10 @@ def _stressed(sentence: str) -> str:
 def _lead(run: RunRecord) -> str:
     start = run.settings.get("start", "empty")
     origin = "programs that do nothing" if start == "empty" else f"the start {str(start)[:60]!r}"
+    worth = "what each line of it is worth" if run.explanation and run.explanation.drops else "how it came about"
     return (
         f"Evolution began with {origin} and basic mathematics, and proposed {count(run.programs)} programs in "
-        f"{clock(run.elapsed)}. This page shows what it found, what each line of it is worth, and how to repeat it."
+        f"{clock(run.elapsed)}. This page shows what it found, {worth}, and how to repeat it."
     )
 
 
@@ -317,7 +318,9 @@ def repeat(run: RunRecord) -> str:
         lines = ["# the same search", str(run.about.get("command", "selftaught evolve")), "# watch this one again"]
         lines.append("selftaught replay")
     else:
-        lines = ["# the same run again", command] if command else ["# config.toml is gone, and with it the exact command"]
+        lines = (
+            ["# the same run again", command] if command else ["# config.toml is gone, and with it the exact command"]
+        )
         lines += ["# watch it again, in the terminal", f"selftaught replay {folder}"]
         program = run.folder / "program.txt"
         if command and program.is_file():
