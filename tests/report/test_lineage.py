@@ -51,6 +51,15 @@ def test_the_changes_of_a_step_lead_from_one_program_to_the_next(tmp_path: Path)
         before = after
 
 
+def test_a_gap_is_shown_against_what_was_born_before_the_lost_parent(tmp_path: Path) -> None:
+    """Number 80 is younger than 60, the parent of 90, so it cannot be an ancestor."""
+    one_island(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    lines.insert(2, lines[1] | {"programs": 80, "fitness": 0.7, "elapsed": 3.0, "parent": 40})
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [step.record.programs for step in line_of_descent(read_run(tmp_path)).steps] == [1, 40, 90, 700]
+
+
 def test_other_islands_take_no_part_and_make_links_unsure(tmp_path: Path) -> None:
     line = line_of_descent(read_run(write_run(tmp_path)))
     assert {step.record.island for step in line.steps} == {0}

@@ -106,7 +106,7 @@ def test_the_page_tells_the_figures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_text_of_a_run_becomes_markup(tmp_path: Path, evil: str) -> None:
-    text = program("pass", f"s1 = dot(v0, v1)  # {evil}".replace(";", ","), "v1 = s0 * v0")
+    text = program("pass", f"s1 = dot(v0, v1)  # {evil}".replace(";", ","), f"v1 = {evil}".replace(";", ","))
     folder = write_run(
         tmp_path / "run", program=text, bias=evil, search=evil, reason=evil, version=evil, warnings=[evil],
         baselines={evil: result()["fitness_test"]},
