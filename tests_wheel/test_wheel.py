@@ -42,6 +42,17 @@ def test_the_bundled_data_load_without_the_repository() -> None:
     assert len(selftaught.load("digits")) == 1797
 
 
+def test_the_recorded_run_plays_and_gives_a_page_without_the_repository(tmp_path: Path) -> None:
+    from selftaught.report import recording, write_report
+
+    assert write_report(recording(), tmp_path / "page.html").stat().st_size > 10_000
+    command = shutil.which("selftaught", path=str(Path(sys.executable).parent))
+    assert command
+    done = subprocess.run([command, "replay"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert "digits: replay" in done.stdout
+
+
 def test_the_command_says_what_is_wrong_in_one_line() -> None:
     command = shutil.which("selftaught", path=str(Path(sys.executable).parent))
     assert command

@@ -16,6 +16,8 @@ from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
 from selftaught.cli.machine_help import describe_app
 from selftaught.cli.quantities import process_began
+from selftaught.cli.replay_command import replay_command
+from selftaught.cli.report_command import report_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -34,6 +36,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("evolve")(evolve_command)
+app.command("report")(report_command)
+app.command("replay")(replay_command)
 app.command("data")(data_command)
 app.command("doctor")(doctor_command)
 

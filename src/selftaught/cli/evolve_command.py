@@ -19,7 +19,7 @@ from selftaught.cli.config_file import read_config, write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.keyboard import Keyboard
 from selftaught.cli.quantities import duration, whole_number
-from selftaught.errors import InputError
+from selftaught.errors import InputError, SelftaughtError
 
 if TYPE_CHECKING:
     from selftaught.cli.line_view import LineView
@@ -235,6 +235,7 @@ def _run(
 
         found = _evolve(settings, resume, on_progress, began)
     repeat = _save_settings(settings, found)
+    _write_page(found, notes)
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
         for note in notes:
@@ -255,9 +256,7 @@ def _evolve(
 
     arguments = {name: value for name, value in settings.items() if name != "data"}
     examples = {"examples": settings["data"]} if "data" in settings else {}
-    return evolve(
-        **examples, **arguments, resume=resume, on_progress=on_progress, quiet=True, began=began
-    )
+    return evolve(**examples, **arguments, resume=resume, on_progress=on_progress, quiet=True, began=began)
 
 
 def _title(settings: dict[str, Any]) -> tuple[str, list[str]]:
@@ -312,6 +311,16 @@ def _save_settings(settings: dict[str, Any], found: Evolution) -> str:
     command = f"selftaught evolve --config {shlex.quote(str(path))} --fresh"
     write_config(path, repeatable(settings, found.settings), f"selftaught {selftaught.__version__}: {command}")
     return command
+
+
+def _write_page(found: Evolution, notes: list[str]) -> None:
+    """Write report.html beside the result; a page that fails is a note and never costs the result."""
+    from selftaught.report import write_report
+
+    try:
+        write_report(found.folder)
+    except SelftaughtError as error:
+        notes.append(f"no page was written: {error}")
 
 
 def repeatable(settings: dict[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:

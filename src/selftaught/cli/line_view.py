@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -63,11 +64,15 @@ class LineView:
             self._baselines = known
             self._write(f"{at}  baselines: " + ", ".join(f"{name} {fitness(value)}" for name, value in known.items()))
 
+    def name(self, technique: str, elapsed: float) -> None:
+        """Write a technique that appeared, with the seconds after which it did."""
+        self._write(f"{clock(elapsed):>7}  technique: {technique}")
+
     def _line(self, progress: Progress) -> str:
         words = [
             f"{clock(progress.elapsed):>7}  {count(progress.programs)} programs",
             f"{short_count(progress.programs_per_second)}/s",
-            f"cache {100 * progress.hit_rate:.0f} %",
+            *([f"cache {100 * progress.hit_rate:.0f} %"] if math.isfinite(progress.hit_rate) else []),
             f"best {fitness(progress.best_fitness)}",
         ]
         if progress.restarts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from types import TracebackType
@@ -40,6 +41,8 @@ class LiveView:
         self.facts = facts
         self.stopping = False
         self.keys = False
+        self.footer = ""
+        self._named: list[tuple[str, float]] = []
         self._console = console
         self._plain = not console.encoding.lower().startswith("utf")
         self._cut: OverflowMethod = "crop" if self._plain else "ellipsis"
@@ -74,11 +77,17 @@ class LiveView:
                 self._code = code
         self._progress, self._received = progress, time.monotonic()
 
+    def name(self, technique: str, elapsed: float) -> None:
+        """Show a technique from now on, with the seconds after which it appeared."""
+        if technique not in [name for name, _ in self._named]:
+            self._named.append((technique, elapsed))
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         height = (options.height or console.size.height) - 1
         top = [self._header(width), self._clock(width), self._speed(width), Text("")]
         bars = self._bars(width, 8 if height >= 30 else max(1, min(4, height // 3 - 3)))
+        bars += self._techniques(width) if height >= 16 else []
         room = height - len(top) - len(bars) - 2
         code = max(len(lines) for lines in self._code.values()) + 2 if self._code else 0
         recent = self._latest(width, min(12, max(1 if room >= 8 else 0, room - code - 1)))
@@ -125,8 +134,9 @@ class LiveView:
             figures = [
                 (f"{short_count(now.programs_per_second)}", " programs/s"),
                 (f"{short_count(now.programs)}", " programs"),
-                (f"{100 * now.hit_rate:.0f} %", " from the cache"),
             ]
+            if math.isfinite(now.hit_rate):  # a replay does not know it
+                figures.append((f"{100 * now.hit_rate:.0f} %", " from the cache"))
             if now.restarts:
                 figures.append((str(now.restarts), " restart" + "s" * (now.restarts > 1)))
             if now.islands > 1:
@@ -159,6 +169,17 @@ class LiveView:
             lines.append(Text(" " * _LABEL).append_text(axis(ends, cells)))
         return lines
 
+    def _techniques(self, width: int) -> list[Text]:
+        """Return a line that names the techniques seen so far, the newest first; none before the first."""
+        if not self._named:
+            return []
+        line = Text("techniques".ljust(_LABEL), "bold", no_wrap=True)
+        for number, (name, elapsed) in enumerate(reversed(self._named)):
+            line.append(", " if number else "", "not bold dim")
+            line.append(name, "not bold magenta").append(f" {clock(elapsed)}", "not bold dim")
+        line.truncate(width, overflow=self._cut)
+        return [line]
+
     def _remember(self, found: Improvement) -> None:
         """Note an improvement over all islands, with the lines that it brought."""
         if self._record is not None and found.fitness <= self._record[0]:
@@ -181,6 +202,6 @@ class LiveView:
         if self.stopping:
             return Text("ending well: scoring the best find so far; Ctrl-C stops at once", "yellow", no_wrap=True)
         how = "q or Ctrl-C" if self.keys else "Ctrl-C"
-        line = Text(f"{how} ends well and keeps what was found", "dim", no_wrap=True)
+        line = Text(self.footer or f"{how} ends well and keeps what was found", "dim", no_wrap=True)
         line.truncate(width, overflow=self._cut)
         return line

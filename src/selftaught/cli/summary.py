@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,56 +12,13 @@ from rich.text import Text
 
 from selftaught.cli.code_view import code_of
 from selftaught.cli.quantities import count, fitness, short_count
+from selftaught.report.page import REPORT
+from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, verdict
 
 if TYPE_CHECKING:
     from selftaught.programs import Evolution, FitnessInterval
 
 __all__ = ["print_summary", "verdict"]
-
-_OF = {"linear": "the linear learner", "net": "the two-layer net", "reference": "scikit-learn"}
-_NAMES = {"linear": "linear learner", "net": "two-layer net", "reference": "scikit-learn"}
-_FITNESS = {
-    "accuracy": "fitness is accuracy, on examples that were not trained on",
-    "rmse": "fitness is 1 - 2/pi atan(error), error the root mean square on examples that were not trained on",
-    "cross_entropy": "fitness is 1 - 2/pi atan(loss), loss the cross entropy on examples that were not trained on",
-}
-_REASONS = {
-    "seconds": "the time is up",
-    "programs": "all programs are proposed",
-    "target": "the target is reached",
-    "stopped": "stopped by you",
-    "exhausted": "nothing new was found any more",
-    "workers": "all workers are gone",
-}
-
-
-def verdict(evolved: FitnessInterval, baselines: Mapping[str, FitnessInterval], bias: str) -> str:
-    """Say in one sentence whether the evolved program won on the final tasks.
-
-    Args:
-        evolved: the evolved program's fitness.
-        baselines: that of each baseline, by its name.
-        bias: the level of bias, which every result names.
-
-    >>> from selftaught.programs import FitnessInterval
-    >>> verdict(FitnessInterval(0.9, 0.88, 0.92, 64), {"linear": FitnessInterval(0.8, 0.78, 0.82, 64)}, "free")
-    'The evolved program (bias free) beats every baseline on unseen tasks: 0.9000 against 0.8000 of the linear learner.'
-    """
-    who = f"The evolved program (bias {bias})"
-    if not baselines:
-        return f"{who} scores {fitness(evolved.mean)} on unseen tasks; there is no baseline to compare with."
-    name = max(baselines, key=lambda one: baselines[one].mean)
-    best = baselines[name]
-    against = f"{fitness(evolved.mean)} against {fitness(best.mean)} of {_OF.get(name, name)}"
-    if fitness(evolved.mean) == fitness(best.mean):
-        return f"{who} draws level with the best baseline on unseen tasks: {against}."
-    if evolved.mean > best.mean:
-        if evolved.low > best.high:
-            return f"{who} beats every baseline on unseen tasks: {against}."
-        return f"{who} is ahead on unseen tasks, but within the uncertainty: {against}; call it a tie."
-    if evolved.high >= best.low:
-        return f"{who} does not beat the best baseline on unseen tasks: {against}; the intervals overlap."
-    return f"{who} does not beat the best baseline on unseen tasks: {against}."
 
 
 def print_summary(console: Console, found: Evolution, *, title: str, repeat: str, notes: Sequence[str] = ()) -> None:
@@ -79,7 +36,7 @@ def print_summary(console: Console, found: Evolution, *, title: str, repeat: str
     say(dot.join(_work(found)), "dim")
     say()
     console.print(_table(found))
-    say(_FITNESS.get(str(found.tasks.get("metric")), "fitness runs from 0 to 1"), "dim")
+    say(FITNESS_MEANS.get(str(found.tasks.get("metric")), "fitness runs from 0 to 1"), "dim")
     say()
     sentence = verdict(found.fitness_test, found.baselines, found.bias)
     say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
@@ -97,6 +54,9 @@ def print_summary(console: Console, found: Evolution, *, title: str, repeat: str
     for note in dict.fromkeys([*found.warnings, *notes]):
         say(f"note: {' '.join(note.split())}", "yellow")
     # Paths and commands stay whole, so that they can be copied.
+    page = Path(found.folder) / REPORT
+    if page.is_file():
+        say(f"page    {_short(page)}, to open in a browser", whole=True)
     say(f"files   {_short(found.folder)}: program.txt, result.json, history.jsonl, config.toml", whole=True)
     say(f"repeat  {repeat}", whole=True)
 
@@ -106,7 +66,7 @@ def _work(found: Evolution) -> list[str]:
         f"{count(found.programs)} programs",
         f"{short_count(found.programs_per_second)} a second",
         f"the best after {count(found.evaluations_to_best)}",
-        _REASONS.get(found.reason, found.reason),
+        REASONS.get(found.reason, found.reason),
     ]
 
 
@@ -128,7 +88,7 @@ def _table(found: Evolution) -> Table:
     )
     for name, score in found.baselines.items():
         mean = Text(fitness(score.mean), "bold" if score.mean == best else "")
-        table.add_row(_NAMES.get(name, name), "", "", mean, _interval(score))
+        table.add_row(BASELINE_NAMES.get(name, name), "", "", mean, _interval(score))
     for name, mark in published_marks(found.settings).items():
         table.add_row(Text(name, "dim"), "", "", Text(f"{mark:.3f}", "dim"), Text("published", "dim"))
     return table

@@ -424,7 +424,5 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
             found[1],
             out,
         )
-        settle(
-            rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out
-        )
+        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out)
     return 1 if _solved(rows, counters, rules, numbers) else 0

@@ -1,0 +1,162 @@
+"""`selftaught replay [RUN]`: play a recorded run in the terminal."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selftaught.cli.quantities import clock, count, duration, fitness
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from selftaught.programs import Progress
+    from selftaught.report import RunRecord, Scene
+
+__all__ = ["replay_command"]
+
+SECONDS = 60.0
+_STEP = 0.05  # seconds between two looks at the keyboard
+
+
+def replay_command(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The folder of a finished run; without it a recorded run that comes with the package.",
+            metavar="RUN",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="How long the replay takes, every improvement given its time: 60 by default.",
+            parser=duration,
+            metavar="TIME",
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Play in proportion, so many times as fast as it was.", metavar="X")
+    ] = None,
+) -> None:
+    """Play a recorded run in the terminal: the code as it grows, its fitness, techniques as they appear.
+
+    q or Ctrl-C ends it.
+    Where the output is no terminal a line is written for each improvement, at once unless a time or speed is given.
+    """
+    from rich.console import Console
+
+    from selftaught.errors import InputError
+    from selftaught.report import playback, read_run, recording
+
+    if seconds is not None and speed is not None:
+        raise InputError("--seconds and --speed both say how fast to play; give one of them")
+    record = read_run(recording() if run is None else run)
+    scenes = playback(record, seconds=SECONDS if seconds is None else seconds, speed=speed)
+    console = Console(highlight=False, markup=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        _live(console, record, scenes)
+    else:
+        _lines(record, scenes, wait=seconds is not None or speed is not None)
+    _end(console, record, shipped=run is None)
+
+
+def _facts(record: RunRecord) -> list[str]:
+    return ["replay", f"bias {record.bias}", f"search {record.kind}", f"seed {record.seed}", "baselines on final tasks"]
+
+
+def _progress(record: RunRecord, scene: Scene) -> Progress:
+    """Return a scene as what a running search would have told; the share from the cache was not recorded."""
+    from selftaught.programs import Improvement, Progress, parse_program
+
+    found = tuple(
+        Improvement(
+            one.programs, one.fitness, one.elapsed, one.parent, one.move, one.island,
+            parse_program(one.text, "history.jsonl").program,
+        )
+        for one in scene.new
+    )  # fmt: skip
+    return Progress(
+        "search", programs=scene.programs, programs_per_second=record.programs_per_second, hit_rate=math.nan,
+        elapsed=scene.elapsed, seconds_left=scene.left, best_fitness=scene.best.fitness if scene.best else 0.0,
+        best_program=found[-1].program if found else None,
+        baselines={name: value.mean for name, value in record.baselines.items()}, improvements=found,
+        islands=record.islands,
+    )  # fmt: skip
+
+
+def _live(console: Console, record: RunRecord, scenes: Iterable[Scene]) -> None:
+    from selftaught.cli.keyboard import Keyboard
+    from selftaught.cli.live_view import LiveView
+
+    start = time.monotonic()
+    with Keyboard() as keyboard, LiveView(console, record.name, _facts(record)) as view:
+        view.footer = f"{'q or Ctrl-C' if keyboard.listening else 'Ctrl-C'} ends the replay"
+        try:
+            for scene in scenes:
+                while (wait := start + scene.at - time.monotonic()) > 0:
+                    if "q" in keyboard.pressed().lower():
+                        return
+                    time.sleep(min(_STEP, wait))
+                view.update(_progress(record, scene))
+                for one in scene.named:
+                    view.name(one.name, one.elapsed)
+        except KeyboardInterrupt:
+            return
+
+
+def _lines(record: RunRecord, scenes: Iterable[Scene], *, wait: bool) -> None:
+    """Write a line for each improvement and each technique."""
+    from selftaught.cli.code_view import Code, changes_in_words, code_of
+
+    sys.stdout.write(f"{record.name}: {', '.join(_facts(record))}\n")
+    start = time.monotonic()
+    code: Code | None = None
+    for scene in scenes:
+        if wait:
+            time.sleep(max(0.0, start + scene.at - time.monotonic()))
+        for found in _progress(record, scene).improvements:
+            before, code = code, code_of(found.program, digits=4)
+            words = f"{clock(found.elapsed):>7}  {count(found.programs)} programs, best {fitness(found.fitness)}"
+            sys.stdout.write(f"{words}  {changes_in_words(before, code)}".rstrip() + "\n")
+        for one in scene.named:
+            sys.stdout.write(f"{clock(one.elapsed):>7}  technique: {one.name}\n")
+        sys.stdout.flush()
+
+
+def _end(console: Console, record: RunRecord, *, shipped: bool) -> None:
+    """Print the winner, the verdict, and what the recording is."""
+    from rich.text import Text
+
+    from selftaught.report import appearances
+    from selftaught.report.code import code_of_text
+    from selftaught.report.verdict import verdict
+
+    def say(text: str = "", style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=not console.is_terminal)
+
+    say()
+    for name, lines in code_of_text(record.program).items():
+        say(f"  {name}:", "cyan")
+        for line in lines or ("pass",):
+            say(f"      {line}")
+    say()
+    say(verdict(record.test, record.baselines, record.bias), "bold")
+    named = [one.name for one in appearances(record)]
+    if named:
+        say(f"techniques, as they appeared: {', '.join(named)}")
+    how = f"{count(record.programs)} programs in {clock(record.elapsed)}, {record.cpu_seconds:.0f} CPU seconds"
+    if "machine" in record.about:
+        how += f"; {record.about['machine']}"
+    say(f"the run: {how}", "dim")
+    if shipped:
+        say(f"yours:   {record.about.get('command', 'selftaught evolve')}", "dim")
+    else:
+        say(f"page:    selftaught report {record.folder}", "dim")

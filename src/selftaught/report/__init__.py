@@ -1,0 +1,65 @@
+"""What a run found, as a page: reads the files of a run's folder, and never runs a program.
+
+>>> from selftaught.report import read_run, recording
+>>> read_run(recording()).bias
+'free'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selftaught.report.film import Scene, playback
+    from selftaught.report.lineage import Descent, Step, line_of_descent
+    from selftaught.report.page import report_page, write_report
+    from selftaught.report.record import Explanation, Interval, RunRecord, read_run
+    from selftaught.report.recorded import recording
+    from selftaught.report.timeline import Appearance, appearances
+
+__all__ = [
+    "read_run",
+    "write_report",
+    "report_page",
+    "recording",
+    "RunRecord",
+    "Explanation",
+    "Interval",
+    "line_of_descent",
+    "Descent",
+    "Step",
+    "appearances",
+    "Appearance",
+    "playback",
+    "Scene",
+]
+
+_HOMES = {
+    "read_run": "record",
+    "write_report": "page",
+    "report_page": "page",
+    "recording": "recorded",
+    "RunRecord": "record",
+    "Explanation": "record",
+    "Interval": "record",
+    "line_of_descent": "lineage",
+    "Descent": "lineage",
+    "Step": "lineage",
+    "appearances": "timeline",
+    "Appearance": "timeline",
+    "playback": "film",
+    "Scene": "film",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"selftaught.report.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'selftaught.report' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
