@@ -129,7 +129,6 @@ def test_c_agrees_with_the_kernel(kind: str, compiled: ctypes.CDLL) -> None:
         found = [c_fitness(compiled, kind, number, task) for number in range(len(programs(kind)))]
         # libm and the kernel's polynomials differ in the last bits; near a jump that can turn one example.
         wrong = differing(found, wanted[:, task], tolerance=1e-4)
-        print(kind, len(found), len(wrong))
         assert len(wrong) <= 0.01 * len(found), [(found[i], wanted[i, task], str(programs(kind)[i])) for i in wrong]
     assert tasks.count == wanted.shape[1]
 

@@ -1,0 +1,73 @@
+"""`selftaught export PROGRAM --to python|c`: a program as a file that needs nothing of ours."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selftaught.errors import InputError
+
+__all__ = ["ExportForm", "export_command"]
+
+
+class ExportForm(str, Enum):
+    """What a program is written as."""
+
+    python = "python"
+    c = "c"
+
+
+def export_command(
+    program: Annotated[str, typer.Argument(help="A program's text file, or the folder of a run.", metavar="PROGRAM")],
+    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python or C99.")] = ExportForm.python,
+    features: Annotated[
+        int | None, typer.Option(help="Features of an example, for C.", metavar="N", min=1)
+    ] = None,
+    name: Annotated[str, typer.Option(help="First part of every name in C.", metavar="NAME")] = "learner",
+    out: Annotated[Path | None, typer.Option(help="Write here, not to the standard output.", metavar="FILE")] = None,
+) -> None:
+    """Write a program as a file that runs alone: NumPy Python or C99."""
+    from selftaught.programs.export.c_export import to_c
+    from selftaught.programs.export.given import read_program_file
+    from selftaught.programs.export.python_export import to_python
+
+    if to is ExportForm.c and features is None:
+        raise InputError("a program in C needs its number of features; say --features N")
+    if to is ExportForm.python and features is not None:
+        raise InputError("a program in Python takes any number of features; leave out --features")
+    read = read_program_file(program)
+    if features is None:
+        _write(to_python(read.program, task=read.task), out)
+        return
+    source = to_c(read.program, task=read.task, num_features=features, name=name)
+    _write(source.code, out)
+    if out is not None:
+        typer.echo(f"{source.ram_bytes} bytes of memory, at most {source.stack_bytes} more on the stack{_code(source)}")
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.expanduser().write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{os.fspath(out)} cannot be written ({error.strerror}); choose another --out") from None
+    typer.echo(f"wrote {out}")
+
+
+def _code(source: object) -> str:
+    """Say how many bytes the code has, where a C compiler is at hand."""
+    from selftaught.programs.export.c_export import CSource
+
+    if not isinstance(source, CSource):
+        return ""
+    try:
+        size = source.measure()
+    except InputError:
+        return ""
+    return f"; {size.text} bytes of code here ({size.command})"
