@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import enum
 import os
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selftaught.errors import InputError
 
+if TYPE_CHECKING:
+    from selftaught.programs.export import CSource
+
 __all__ = ["ExportForm", "export_command"]
 
 
-class ExportForm(str, Enum):
+class ExportForm(enum.StrEnum):
     """What a program is written as."""
 
-    python = "python"
-    c = "c"
+    PYTHON = "python"
+    C = "c"
 
 
 def export_command(
     program: Annotated[str, typer.Argument(help="A program's text file, or the folder of a run.", metavar="PROGRAM")],
-    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python or C99.")] = ExportForm.python,
-    features: Annotated[
-        int | None, typer.Option(help="Features of an example, for C.", metavar="N", min=1)
-    ] = None,
+    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python or C99.")] = ExportForm.PYTHON,
+    features: Annotated[int | None, typer.Option(help="Features of an example, for C.", metavar="N")] = None,
     name: Annotated[str, typer.Option(help="First part of every name in C.", metavar="NAME")] = "learner",
     out: Annotated[Path | None, typer.Option(help="Write here, not to the standard output.", metavar="FILE")] = None,
 ) -> None:
@@ -35,9 +36,9 @@ def export_command(
     from selftaught.programs.export.given import read_program_file
     from selftaught.programs.export.python_export import to_python
 
-    if to is ExportForm.c and features is None:
+    if to is ExportForm.C and features is None:
         raise InputError("a program in C needs its number of features; say --features N")
-    if to is ExportForm.python and features is not None:
+    if to is ExportForm.PYTHON and features is not None:
         raise InputError("a program in Python takes any number of features; leave out --features")
     read = read_program_file(program)
     if features is None:
@@ -60,12 +61,8 @@ def _write(text: str, out: Path | None) -> None:
     typer.echo(f"wrote {out}")
 
 
-def _code(source: object) -> str:
+def _code(source: CSource) -> str:
     """Say how many bytes the code has, where a C compiler is at hand."""
-    from selftaught.programs.export.c_export import CSource
-
-    if not isinstance(source, CSource):
-        return ""
     try:
         size = source.measure()
     except InputError:

@@ -31,7 +31,7 @@ from tests.programs.export.agreement import (
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 KINDS = ("regression", "binary", "classes 3")
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
-NUM_RANDOM, NUM_EVOLVED = 60, 180
+NUM_RANDOM, NUM_EVOLVED = 50, 180
 
 RUNNERS = """
 #define RUN(NAME) \\

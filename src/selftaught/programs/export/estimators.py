@@ -155,7 +155,7 @@ class _Evolved(BaseEstimator):
     classes_: NDArray[Any]
 
 
-class EvolvedRegressor(RegressorMixin, _Evolved):  # type: ignore[misc, unused-ignore]
+class EvolvedRegressor(RegressorMixin, _Evolved):
     """A regressor that is a learning program of basic mathematics.
 
     Without a program, `fit` evolves one on the data with `selftaught.evolve`, starting from the hand-written linear
@@ -232,7 +232,7 @@ class EvolvedRegressor(RegressorMixin, _Evolved):  # type: ignore[misc, unused-i
         raise DataError("the target has the same value in every row; there is nothing to evolve for")
 
 
-class EvolvedClassifier(ClassifierMixin, _Evolved):  # type: ignore[misc, unused-ignore]
+class EvolvedClassifier(ClassifierMixin, _Evolved):
     """A classifier that is a learning program of basic mathematics.
 
     Without a program, `fit` evolves one on the data with `selftaught.evolve`, starting from the hand-written linear
