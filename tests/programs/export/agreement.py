@@ -40,7 +40,10 @@ def every_operator() -> list[Program]:
     programs = []
     for operator in OPERATORS[1:]:
         out = {"s": 2, "v": 3, "m": 1}[operator.out]
-        tested = [Instruction(operator.id, out, out, out, 0.3, 0.8, -0.5), Instruction(operator.id, out, 1, 1, 0.3, 0.8)]
+        tested = [
+            Instruction(operator.id, out, out, out, 0.3, 0.8, -0.5),
+            Instruction(operator.id, out, 1, 1, 0.3, 0.8),
+        ]
         carry = {  # from the output to s1
             "s": [Instruction(1, 1, 1, 2)],
             "v": [Instruction(27, 3, 3, 0), Instruction(1, 1, 1, 3)],

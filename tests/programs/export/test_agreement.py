@@ -159,14 +159,18 @@ def test_the_struct_has_the_bytes_that_are_told(tmp_path: Path) -> None:
         lines = [f'    printf("%d\\n", (int)sizeof(struct {source.name}));' for source in sources]
         text = "\n".join(["#include <stdio.h>", *map(str, sources), "int main(void)", "{", *lines, "}"])
         (tmp_path / f"{number}.c").write_text(text, encoding="utf-8")
-        subprocess.run([str(COMPILER), *FLAGS, "-O2", "-o", f"{number}", f"{number}.c", "-lm"], cwd=tmp_path, check=True)
+        subprocess.run(
+            [str(COMPILER), *FLAGS, "-O2", "-o", f"{number}", f"{number}.c", "-lm"], cwd=tmp_path, check=True
+        )
         told = subprocess.run([str(tmp_path / f"{number}")], capture_output=True, text=True, check=True).stdout
         assert [int(line) for line in told.split()] == [source.ram_bytes for source in sources]
 
 
 @pytest.mark.skipif(COMPILER is None or shutil.which("size") is None, reason="no C compiler with `size` here")
 def test_code_bytes_are_measured() -> None:
-    short, long = (to_c(p, task="regression", num_features=4).measure() for p in (Program(), programs("regression")[-1]))
+    short, long = (
+        to_c(p, task="regression", num_features=4).measure() for p in (Program(), programs("regression")[-1])
+    )
     assert 0 < short.text < long.text
     assert (long.data, long.bss) == (0, 0)
     assert "-Werror" in long.command

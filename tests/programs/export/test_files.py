@@ -190,7 +190,9 @@ def test_a_mistake_is_one_line(
     monkeypatch.chdir(tmp_path)
     good = format_program(linear_learner(0.1))
     Path("good.txt").write_text(good, encoding="utf-8")
-    Path("bad.txt").write_text("selftaught-program 1\nsetup:\n    pass\npredict:\n    s1 = dott(v0, v1)\nlearn:\n    pass")
+    Path("bad.txt").write_text(
+        "selftaught-program 1\nsetup:\n    pass\npredict:\n    s1 = dott(v0, v1)\nlearn:\n    pass"
+    )
     assert run("export", *words) == 2
     out, err = capsys.readouterr()
     assert out == ""

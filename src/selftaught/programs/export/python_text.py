@@ -81,12 +81,8 @@ FUNCTIONS: Mapping[str, PythonFunction] = MappingProxyType(
             "    return (p[0] + p[1]) + (p[2] + p[3])"
         ),
         "dot": PythonFunction("def dot(a, b):\n    return sum_in_four(a * b)", ("sum_in_four",)),
-        "norm": PythonFunction(
-            "def norm(a):\n    return np.sqrt(sum_in_four((a * a).ravel()))", ("sum_in_four",)
-        ),
-        "mean": PythonFunction(
-            "def mean(a):\n    return sum_in_four(a.ravel()) * f32(1 / a.size)", ("sum_in_four",)
-        ),
+        "norm": PythonFunction("def norm(a):\n    return np.sqrt(sum_in_four((a * a).ravel()))", ("sum_in_four",)),
+        "mean": PythonFunction("def mean(a):\n    return sum_in_four(a.ravel()) * f32(1 / a.size)", ("sum_in_four",)),
         "std": PythonFunction(
             "def std(a):\n    difference = a - mean(a)\n    return np.sqrt(mean(difference * difference))", ("mean",)
         ),

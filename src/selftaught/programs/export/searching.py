@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from selftaught.errors import InputError, did_you_mean
 from selftaught.programs.export.given import given_program
-from selftaught.programs.opponents import linear_for, network_for
 from selftaught.programs.parse import ParsedProgram
 from selftaught.programs.program import Program
 from selftaught.programs.text import format_program
@@ -108,6 +107,8 @@ def _known(start: str) -> str:
 
 
 def _first(start: str, num_classes: int) -> Program:
+    from selftaught.programs.opponents import linear_for, network_for
+
     if start == "network":
         return network_for(num_classes, LEARNING_RATE, INITIAL_SCALE)
     return linear_for(num_classes, LEARNING_RATE)
