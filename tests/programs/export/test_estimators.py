@@ -47,7 +47,7 @@ learn:
     [
         EvolvedRegressor(linear_learner(0.01)),
         EvolvedClassifier(linear_learner(0.05)),
-        EvolvedClassifier(given_program(network_for(3, 0.05, 0.3), task="classes 3")),
+        EvolvedClassifier(given_program(linear_for(3, 0.05), task="classes 3")),
         EvolvedRegressor(),
         EvolvedClassifier(),
     ],
@@ -121,7 +121,7 @@ def test_several_classes_one_against_the_rest_and_at_once() -> None:
 def test_any_number_of_columns() -> None:
     X, y = load_digits(return_X_y=True)
     wide = np.hstack([X, X[:, ::-1]])  # 128 columns: projected to 64
-    model = EvolvedClassifier(linear_for(3, 0.02), random_state=0).fit(wide, y)
+    model = EvolvedClassifier(linear_for(3, 0.02), epochs=3, random_state=0).fit(wide, y)
     assert model._columns.matrix.shape == (128, 64)
     assert model.score(wide, y) > 0.85
     one = EvolvedClassifier(linear_for(3, 0.1), random_state=0, epochs=20).fit(IRIS[0][:, 2:3], IRIS[1])  # 1 column

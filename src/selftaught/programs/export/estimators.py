@@ -135,7 +135,8 @@ class _Evolved(BaseEstimator):
         lanes = len(self.classes_) if learner.kind == "binary" and len(self.classes_) > 2 else 1
         if lanes == 1:
             return y.astype(np.float32)[:, None]
-        return (y[:, None] == np.arange(lanes)).astype(np.float32)
+        one_hot: NDArray[np.float32] = (y[:, None] == np.arange(lanes)).astype(np.float32)
+        return one_hot
 
     def _check_options(self) -> None:
         for name in ("programs", "epochs", "features"):
@@ -321,7 +322,8 @@ class EvolvedClassifier(ClassifierMixin, _Evolved):
         total = found.sum(axis=1, keepdims=True)
         known = np.isfinite(total) & (total > 0)
         with np.errstate(all="ignore"):
-            return np.where(known, found / total, 1 / found.shape[1])
+            shares: NDArray[np.float64] = np.where(known, found / total, 1 / found.shape[1])
+        return shares
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest class (n,) for rows X (n, columns); ties go to the first."""

@@ -128,7 +128,7 @@ class LaneLearner:
         return LaneMemory(*(np.tile(a, count) for a in (memory.scalars, memory.vectors, memory.matrices)))
 
     def _values_a_lane(self) -> int:
-        features = self._memory.vectors.shape[1]
+        features = int(self._memory.vectors.shape[1])
         product = BY_NAME["matrix_product"].id in {i.op for i in self.program.predict}
         temporary = features**3 if product else features**2 * (self._slots.matrices > 0)
         return self._slots.scalars + self._slots.vectors * features + self._slots.matrices * features**2 + temporary

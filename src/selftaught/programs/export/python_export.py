@@ -141,7 +141,11 @@ self.memory = Memory(X.shape[1], num_classes=count, seed=self.seed)""",
 
 _ENCODE = {
     "regression": "def _encode(self, y):\n    return ((y - self.y_mean) / self.y_scale).astype(f32)",
-    "classes": "def _encode(self, y):\n    return np.searchsorted(self.classes, y)",
+    "classes": """\
+def _encode(self, y):
+    if not np.isin(y, self.classes).all():
+        raise ValueError("y holds a class that the first rows had not; name all of them: classes=[...]")
+    return np.searchsorted(self.classes, y)""",
 }
 
 
