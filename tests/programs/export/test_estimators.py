@@ -87,6 +87,7 @@ def test_clone_cross_validation_and_pickle() -> None:
     assert again.program_text_ == format_program(two_layer_network(0.01, 0.3))
 
 
+@pytest.mark.filterwarnings("ignore:this program's prediction changes its memory")
 def test_fit_evolves_a_program_and_compares_it() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
