@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from selftaught.datasets import load, tasks
     from selftaught.examples import Examples, Task
     from selftaught.programs import Evolution, evolve
+    from selftaught.programs.export import EvolvedClassifier, EvolvedRegressor
 
 __all__ = [
     "load",
     "tasks",
     "evolve",
     "Evolution",
+    "EvolvedClassifier",
+    "EvolvedRegressor",
     "Examples",
     "Task",
     "errors",
@@ -36,6 +39,8 @@ _HOMES = {
     "tasks": "selftaught.datasets",
     "evolve": "selftaught.programs",
     "Evolution": "selftaught.programs",
+    "EvolvedClassifier": "selftaught.programs.export",
+    "EvolvedRegressor": "selftaught.programs.export",
     "Examples": "selftaught.examples",
     "Task": "selftaught.examples",
 }

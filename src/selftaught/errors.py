@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "DataError",
+    "DivergedError",
     "InputError",
     "MissingExtraError",
     "ProgramError",
@@ -36,6 +37,10 @@ class DataError(SelftaughtError, ValueError):
 
 class ProgramError(SelftaughtError, ValueError):
     """A program's text or structure breaks a rule of the language; one line an error."""
+
+
+class DivergedError(SelftaughtError, ArithmeticError):
+    """A program's error grew past all bounds, or was not a number, while it learned."""
 
 
 class ResumeError(SelftaughtError):

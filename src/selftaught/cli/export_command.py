@@ -1,0 +1,70 @@
+"""`selftaught export PROGRAM --to python|c`: a program as a file that needs nothing of ours."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selftaught.errors import InputError
+
+if TYPE_CHECKING:
+    from selftaught.programs.export import CSource
+
+__all__ = ["ExportForm", "export_command"]
+
+
+class ExportForm(enum.StrEnum):
+    """What a program is written as."""
+
+    PYTHON = "python"
+    C = "c"
+
+
+def export_command(
+    program: Annotated[str, typer.Argument(help="A program's text file, or the folder of a run.", metavar="PROGRAM")],
+    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python or C99.")] = ExportForm.PYTHON,
+    features: Annotated[int | None, typer.Option(help="Features of an example, for C.", metavar="N")] = None,
+    name: Annotated[str, typer.Option(help="First part of every name in C.", metavar="NAME")] = "learner",
+    out: Annotated[Path | None, typer.Option(help="Write here, not to the standard output.", metavar="FILE")] = None,
+) -> None:
+    """Write a program as a file that runs alone: NumPy Python or C99."""
+    from selftaught.programs.export.c_export import to_c
+    from selftaught.programs.export.given import read_program_file
+    from selftaught.programs.export.python_export import to_python
+
+    if to is ExportForm.C and features is None:
+        raise InputError("a program in C needs its number of features; say --features N")
+    if to is ExportForm.PYTHON and features is not None:
+        raise InputError("a program in Python takes any number of features; leave out --features")
+    read = read_program_file(program)
+    if features is None:
+        _write(to_python(read.program, task=read.task), out)
+        return
+    source = to_c(read.program, task=read.task, num_features=features, name=name)
+    _write(source.code, out)
+    if out is not None:
+        typer.echo(f"{source.ram_bytes} bytes of memory, at most {source.stack_bytes} more on the stack{_code(source)}")
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.expanduser().write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{os.fspath(out)} cannot be written ({error.strerror}); choose another --out") from None
+    typer.echo(f"wrote {out}")
+
+
+def _code(source: CSource) -> str:
+    """Say how many bytes the code has, where a C compiler is at hand."""
+    try:
+        size = source.measure()
+    except InputError:
+        return ""
+    return f"; {size.text} bytes of code here ({size.command})"

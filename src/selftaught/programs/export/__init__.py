@@ -1,0 +1,52 @@
+"""Programs leave the house: as a NumPy file, as C99, as a scikit-learn estimator.
+
+Names are loaded at their first use: a text export needs neither scikit-learn nor the compiled engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selftaught.programs.export.c_export import CodeSize, CSource, to_c
+    from selftaught.programs.export.estimators import EvolvedClassifier, EvolvedRegressor
+    from selftaught.programs.export.given import given_program
+    from selftaught.programs.export.live import has_state, live_form
+    from selftaught.programs.export.python_export import to_python
+
+__all__ = [
+    "to_python",
+    "to_c",
+    "CSource",
+    "CodeSize",
+    "EvolvedClassifier",
+    "EvolvedRegressor",
+    "given_program",
+    "live_form",
+    "has_state",
+]
+
+_HOMES = {
+    "to_python": "python_export",
+    "to_c": "c_export",
+    "CSource": "c_export",
+    "CodeSize": "c_export",
+    "EvolvedClassifier": "estimators",
+    "EvolvedRegressor": "estimators",
+    "given_program": "given",
+    "live_form": "live",
+    "has_state": "live",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"selftaught.programs.export.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'selftaught.programs.export' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
