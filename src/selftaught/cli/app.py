@@ -14,6 +14,7 @@ import selftaught
 from selftaught.cli.data_command import data_command
 from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
+from selftaught.cli.explain_command import explain_command
 from selftaught.cli.machine_help import describe_app
 from selftaught.cli.quantities import process_began
 from selftaught.errors import SelftaughtError
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("evolve")(evolve_command)
+app.command("explain")(explain_command)
 app.command("data")(data_command)
 app.command("doctor")(doctor_command)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selftaught.programs.explain.dataflow import Flow, Slot
-from selftaught.programs.explain.trained import Array, Trained, lanes_of, with_slot
+from selftaught.programs.explain.trained import Array, Probes, Trained, lanes_of, with_slot
 from selftaught.programs.reference import LaneMemory
 from selftaught.seeds import rng_for
 
@@ -47,6 +48,7 @@ class Response:
         size: mean length of the change that an ordinary error makes.
         aligned: share of the probes in which the change points along the negative gradient of the squared error
             (cosine at least 0.99).
+        aligned_across: the same with the parts along the slot itself left out, for weights of a fixed length.
         rates: (probes,) change over (error times gradient), along the gradient.
         elasticity: log2 of the change's growth when the error doubles: 1 is proportional, 0 does not grow.
         growth: slope of log change on log gradient over probes of equal error.
@@ -56,6 +58,7 @@ class Response:
 
     size: float
     aligned: float
+    aligned_across: float
     rates: Array
     elasticity: float
     growth: float
@@ -66,6 +69,11 @@ class Response:
     def follows_gradient(self) -> bool:
         """Whether the slot goes down the gradient, whatever the length of its step."""
         return self.size > 0 and self.aligned >= 0.9 and self.neutral
+
+    @property
+    def follows_across(self) -> bool:
+        """Whether it does so but for its length."""
+        return self.size > 0 and self.aligned_across >= 0.9 and self.neutral
 
     @property
     def rate(self) -> float:
@@ -98,7 +106,9 @@ class Experiments:
             z = self._rng.standard_normal(x.shape) * x.std()
             zero = np.zeros_like(x)
             f, fz, fsum, f0 = (trained.score(probes, at) for at in (x, z, x + z, zero))
-            spread = float(np.std(f - f0)) or float(np.std(f))
+            spread = float(np.std(f - f0))
+            if not np.isfinite(spread) or spread == 0:  # some programs divide by a feature, which is 0 in f(0)
+                spread = float(np.std(f[np.isfinite(f)])) if np.isfinite(f).any() else 0.0
             ends = np.linspace(-1.5, 1.5, 9)
             line = np.stack([trained.score(probes, x + t * z) for t in ends])
             second, third = np.diff(line, 2, axis=0), np.diff(line, 3, axis=0)
@@ -154,6 +164,17 @@ class Experiments:
             change = np.abs(self.trained.score(probes, memory=memory) - self.trained.score(probes))
         return float(np.nanmax(change, initial=0.0) / (self.shape.spread or 1.0))
 
+    def slope_depends_on(self, slot: Slot) -> bool:
+        """Whether f(x) - f(0) changes when something is added to a slot."""
+        trained, probes = self.trained, self._probes
+        held = probes.memory.slot(*slot)
+        memory = with_slot(probes.memory, slot, held + 0.5 * (1.0 + float(np.abs(held).mean())))
+        zero = np.zeros_like(probes.x)
+        with np.errstate(all="ignore"):
+            now = trained.score(probes) - trained.score(probes, zero)
+            then = trained.score(probes, memory=memory) - trained.score(probes, zero, memory=memory)
+            return bool(np.nanmax(np.abs(now - then), initial=0.0) > SMALL * (self.shape.spread or 1.0))
+
     # ---- learning
 
     def response(self, slot: Slot, step: int | None = None) -> Response | None:
@@ -172,12 +193,12 @@ class Experiments:
         e = trained.error
         with np.errstate(all="ignore"):
             up, down, more, less = (
-                _flat(trained.step(probes, error, late=late), slot) for error in (e, -e, 2 * e, -2 * e)
+                _flat(trained.step(probes, error, late=late), slot) for error in (e, -e, e / 2, -e / 2)
             )
-            change, double = (up - down) / 2, (more - less) / 2
+            change, half = (up - down) / 2, (more - less) / 2
             offset = (up + down) / 2 - _flat(probes.memory, slot)
             chosen, gradient = self._gradient(slot, step)
-            length, twice = np.linalg.norm(change, axis=0), np.linalg.norm(double, axis=0)
+            length, short = np.linalg.norm(change, axis=0), np.linalg.norm(half, axis=0)
             size = float(np.mean(length))
             scale = float(np.abs(_flat(probes.memory, slot)).max())
             if not np.isfinite(size) or size <= 1e-9 * max(scale, 1e-6):
@@ -188,6 +209,7 @@ class Experiments:
             moving = np.linalg.norm(part, axis=0)
             still = (steep < 1e-9) & (moving < 1e-9 * max(size, 1e-9))
             cosine = np.where(still, 1.0, inner / np.maximum(steep * moving, 1e-300))
+            along = _cosine(_across(part, probes, slot, chosen), _across(gradient, probes, slot, chosen))
             used = steep > 1e-6 * max(float(steep.max(initial=0.0)), 1e-9)
             rates = inner[used] / (e * steep[used] ** 2)
             grows = used & (moving > 0)
@@ -196,8 +218,9 @@ class Experiments:
             return Response(
                 size=size,
                 aligned=float(np.mean(cosine[~still] >= 0.99)) if (~still).any() else 0.0,
+                aligned_across=float(np.mean(along >= 0.99)),
                 rates=rates,
-                elasticity=float(np.median(np.log2(np.maximum(twice, 1e-300) / np.maximum(length, 1e-300)))),
+                elasticity=float(np.median(np.log2(np.maximum(length, 1e-300) / np.maximum(short, 1e-300)))),
                 growth=_slope(np.log(steep[grows]), np.log(moving[grows])),
                 neutral=bool(wander < 0.3 * size),
                 late=late,
@@ -226,9 +249,11 @@ class Experiments:
     def carried(self, source: Slot, target: Slot) -> float:
         """Return how much of a small change of one slot is found in another after a step without error.
 
-        1 from a slot to itself is a slot that adds up; below 1 it forgets.
+        1 from a slot to itself is a slot that adds up; below 1 it forgets. The features are almost 0, so that what
+        is learned from the example has no part in it.
         """
-        trained, probes = self.trained, self._probes
+        trained = self.trained
+        probes = replace(self._probes, x=1e-4 * self._probes.x)
         held = probes.memory.slot(*source)
         delta = self._rng.standard_normal(held.shape[:-1])[..., None] * (1e-4 * (1.0 + np.abs(held).mean()))
         moved = trained.step(probes, 0.0, memory=with_slot(probes.memory, source, held + delta))
@@ -266,6 +291,18 @@ def _flat(memory: LaneMemory, slot: Slot) -> Array:
     """Return a slot as (elements, lanes)."""
     values: Array = memory.slot(*slot)
     return values.reshape(-1, values.shape[-1])
+
+
+def _across(values: Array, probes: Probes, slot: Slot, chosen: NDArray[np.int64]) -> Array:
+    """Return (elements, probes) without the part along the slot's own value."""
+    own = _flat(probes.memory, slot)[chosen]
+    rest: Array = values - own * ((values * own).sum(axis=0) / np.maximum((own * own).sum(axis=0), 1e-300))
+    return rest
+
+
+def _cosine(a: Array, b: Array) -> Array:
+    cosine: Array = (a * b).sum(axis=0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-300)
+    return cosine
 
 
 def _far(a: Array, b: Array, before: Array) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from selftaught.programs.explain.dataflow import Flow, Value
 from selftaught.programs.explain.experiments import SMALL, Experiments
-from selftaught.programs.explain.patterns import NONLINEAR, places_of, products, update_places
+from selftaught.programs.explain.patterns import NONLINEAR, adds_up, places_of, products, update_places
 from selftaught.programs.explain.techniques import Sighting
 from selftaught.programs.explain.trained import Array
 
@@ -21,6 +23,8 @@ def linear_model(flow: Flow, seen: Experiments) -> Sighting | None:
     shape = seen.shape
     if not (shape.additive and shape.slope_moves and flow.learned):
         return None
+    if not any(seen.slope_depends_on(slot) for slot in sorted(flow.states(flow.score) & flow.learned)):
+        return None
     simple = flow.score.name == "vector_dot" and any(i.source == "features" for i in flow.score.inputs)
     return Sighting(
         "both" if simple else "behaviour",
@@ -31,34 +35,38 @@ def linear_model(flow: Flow, seen: Experiments) -> Sighting | None:
 
 def bias(flow: Flow, seen: Experiments) -> Sighting | None:
     """Name a learned value, added on the way to the score, that does not depend on the features."""
-    for value in flow.score.walk():
-        if value.name.removeprefix("scalar_").removeprefix("vector_").removeprefix("matrix_") not in ("add", "subtract"):
-            continue
-        for added, other in (value.inputs, value.inputs[::-1]):
-            if flow.reads(added, "features") or not flow.reads(other, "features"):
+    for total, added in _added(flow):
+        for slot in sorted(flow.states(added) & flow.learned):
+            response = None if _is_output(flow, slot) or not adds_up(flow, slot) else seen.response(slot)
+            if response is None or not response.neutral or response.rate <= 0:
                 continue
-            for slot in sorted(flow.states(added)):
-                if slot not in flow.learned or _is_output(flow, slot):
-                    continue
-                response = seen.response(slot)
-                if response is None or not response.neutral or response.rate <= 0:
-                    continue
-                change = max(seen.change_of_score(slot, 0.0), seen.change_of_score(slot, 2.0))
-                if change > SMALL:
-                    return Sighting(
-                        "both" if seen.shape.offset_moves else "structure",
-                        places_of([value]) + tuple(p for p in update_places(flow, slot) if _alone(flow, p, slot)),
-                        f"{slot[0]}{slot[1]} is learned and added; without it the score moves by "
-                        f"{change:.2g} of its spread",
-                    )
+            change = max(seen.change_of_score(slot, 0.0), seen.change_of_score(slot, 2.0))
+            if change > SMALL:
+                alone = tuple(place for place in update_places(flow, slot) if _alone(flow, place))
+                return Sighting(
+                    "both" if seen.shape.offset_moves else "structure",
+                    places_of([total] if total.source == "operation" else []) + alone,
+                    f"{slot[0]}{slot[1]} is learned and added; without it the score moves by {change:.2g} of its spread",
+                )  # fmt: skip
+    shape = seen.shape
     noisy = any(value.is_random for value in flow.score.walk())
-    if seen.shape.additive and seen.shape.offset_moves and seen.shape.slope_moves and not noisy:
-        stateful = any(_is_output(flow, s) or _written_by_predict(flow, s) for s in flow.states(flow.score))
-        if not stateful:
-            return Sighting(
-                "behaviour", places_of([v for v in flow.score.walk()]), "f(0) is not 0 and moved while it learned"
-            )
+    carried = any(_is_output(flow, s) or _written_by_predict(flow, s) for s in flow.states(flow.score))
+    learned = any(seen.slope_depends_on(slot) and adds_up(flow, slot) for slot in flow.states(flow.score) & flow.learned)
+    if shape.additive and shape.offset_moves and learned and not (noisy or carried):
+        return Sighting("behaviour", places_of(flow.score.walk()), "f(0) is not 0 and moved while it learned")
     return None
+
+
+def _added(flow: Flow) -> Iterator[tuple[Value, Value]]:
+    """Yield (sum, term without features) on the way to the score; a score without features is such a term itself."""
+    if not flow.reads(flow.score, "features"):
+        yield flow.score, flow.score
+        return
+    for value in flow.score.walk():
+        if value.name.endswith(("_add", "_subtract")):
+            for added, other in (value.inputs, value.inputs[::-1]):
+                if flow.reads(other, "features") and not flow.reads(added, "features"):
+                    yield value, added
 
 
 def non_linearity(flow: Flow, seen: Experiments) -> Sighting | None:
@@ -195,7 +203,7 @@ def _written_by_predict(flow: Flow, slot: tuple[str, int]) -> bool:
     return place is not None and place[0] == "predict"
 
 
-def _alone(flow: Flow, place: tuple[str, int], slot: tuple[str, int]) -> bool:
-    """Whether an instruction serves this slot's update and no other slot's."""
+def _alone(flow: Flow, place: tuple[str, int]) -> bool:
+    """Whether an instruction serves one slot's update only."""
     value = flow.operations[place]
     return sum(value in list(update.walk()) for update in flow.updates.values()) == 1

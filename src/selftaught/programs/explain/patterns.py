@@ -10,6 +10,7 @@ from selftaught.programs.explain.live_form import Place
 __all__ = [
     "NONLINEAR",
     "PRODUCTS",
+    "adds_up",
     "carries",
     "divisions",
     "normed",
@@ -68,6 +69,14 @@ def carries(value: Value, slot: Slot, *, through: Callable[[Value], bool] | None
         return False
 
     return search(value, False)
+
+
+def adds_up(flow: Flow, slot: Slot) -> bool:
+    """Whether a slot's update hands on the slot itself, or another learned slot that does so."""
+    update = flow.updates[slot]
+    if carries(update, slot):
+        return True
+    return any(carries(update, other) and carries(flow.updates[other], other) for other in flow.learned - {slot})
 
 
 def learning_values(flow: Flow, slot: Slot) -> list[Value]:

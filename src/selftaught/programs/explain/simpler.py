@@ -12,7 +12,7 @@ from selftaught.programs.explain.live_form import Place, keep_live, places, repl
 from selftaught.programs.operators import IS_PARTIAL, OPERATORS
 from selftaught.programs.program import Instruction, Program
 
-__all__ = ["fewer_digits", "removals", "rewirings"]
+__all__ = ["bypasses", "fewer_digits", "removals", "rewirings"]
 
 _INPUTS = ("in1", "in2")
 
@@ -41,6 +41,14 @@ def rewirings(program: Program, kind: int) -> Iterator[Program]:
             for slot in slots.get(operator.out, ()):
                 if slot != instruction.out:
                     yield from _shorter(program, _forwarded(program, place, slot), kind)
+
+
+def bypasses(program: Program, place: Place) -> list[Program]:
+    """Return the program without an instruction, its readers reading one of its operands of the same type instead."""
+    instruction = dict(places(program))[place]
+    operator = OPERATORS[instruction.op]
+    operands = {getattr(instruction, field) for field in _INPUTS if getattr(operator, field) == operator.out}
+    return [_forwarded(program, place, slot) for slot in sorted(operands - {instruction.out})]
 
 
 def fewer_digits(program: Program, place: Place, number: int) -> Iterator[tuple[int, Program]]:

@@ -8,6 +8,7 @@ from selftaught.programs.explain.dataflow import Flow, Slot, Value
 from selftaught.programs.explain.experiments import Experiments, Response
 from selftaught.programs.explain.patterns import (
     PRODUCTS,
+    adds_up,
     carries,
     divisions,
     learning_values,
@@ -169,13 +170,27 @@ def multiplicative_update(flow: Flow, seen: Experiments) -> Sighting | None:
 
 
 def _directions(flow: Flow, seen: Experiments) -> list[tuple[Slot, Response]]:
-    """Return the learned slots whose changes point along the negative gradient, whatever their length."""
+    """Return the learned slots that go along the negative gradient, whatever the length of the step.
+
+    Of weights that are divided by their own norm only the direction counts, so there the parts along the weights
+    are left out.
+    """
     found = []
     for slot in sorted(flow.learned):
+        if not adds_up(flow, slot):
+            continue
         response = seen.response(slot)
-        if response is not None and response.follows_gradient and response.rate > 0:
+        if response is None or response.rate <= 0:
+            continue
+        if response.follows_gradient or (slot[0] != "s" and response.follows_across and _own_norm(flow, slot)):
             found.append((slot, response))
     return found
+
+
+def _own_norm(flow: Flow, slot: Slot) -> bool:
+    """Whether a slot is divided by its own norm somewhere."""
+    values = [*flow.score.walk(), *flow.updates[slot].walk()]
+    return any(carries(inner, slot) for _, _, under in divisions(values) for inner in normed(under))
 
 
 def _steps(flow: Flow, seen: Experiments) -> list[tuple[Slot, Response]]:
