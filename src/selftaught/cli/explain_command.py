@@ -47,7 +47,7 @@ def explain_command(
     given = {name: value for name, value in options.items() if value is not None}
     if tasks is None:
         if read.problem is None:
-            raise InputError(f"{subject} is a program without a run; say what it is for: --tasks linear, --tasks my.csv")
+            raise InputError(f"{subject} is a program without a run; say what it is for, as in --tasks linear")
         if given:
             raise InputError(f"--{next(iter(given))} goes with --tasks; a run brings its own tasks")
     source: Any = read.problem if tasks is None else tasks

@@ -41,15 +41,16 @@ def test_the_network_is_written_with_names_for_what_is_used_twice() -> None:
 
 
 def test_brackets_keep_a_difference_of_differences() -> None:
-    text = "selftaught-program 1\nsetup:\n pass\npredict:\n s2 = mean(v0)\n s3 = std(v0)\n s4 = s2 - s3\n s1 = s2 - s4\nlearn:\n pass"
+    body = "s2 = mean(v0)\n s3 = std(v0)\n s4 = s2 - s3\n s1 = s2 - s4"
+    text = f"selftaught-program 1\nsetup:\n pass\npredict:\n {body}\nlearn:\n pass"
     written = formulas(parse_program(text).program)[-1].text
     assert written == "prediction = a - (a - std(x))"
 
 
 def test_a_formula_that_is_too_long_is_told_as_instructions() -> None:
     lines = "\n".join(f" s1 = sin(s1)\n s1 = s1 + s{2 + i % 2}" for i in range(60))
-    program = parse_program(f"selftaught-program 1\nsetup:\n s2 = 0.5\n s3 = 0.25\npredict:\n{lines}\nlearn:\n pass").program
-    last = next(formula for formula in formulas(program) if formula.name == "prediction")
+    text = f"selftaught-program 1\nsetup:\n s2 = 0.5\n s3 = 0.25\npredict:\n{lines}\nlearn:\n pass"
+    last = next(formula for formula in formulas(parse_program(text).program) if formula.name == "prediction")
     assert last.latex == ""
     assert "the result of: " in last.text
 

@@ -61,7 +61,7 @@ def test_a_program_without_anything_to_spare_stays_as_it_is() -> None:
     short = shorten(linear_learner(0.05), *scorers("linear_regression"))
     assert short.program == keep_live(short.program, 0)
     assert short.after == 6
-    assert short.control > 0.2
+    assert short.given_up == short.control == 0.0  # nothing went, here or at random
 
 
 def test_inserted_instructions_are_found_and_taken_out() -> None:

@@ -226,13 +226,13 @@ class Experiments:
                 late=late,
             )
 
-    def _gradient(self, slot: Slot, step: int) -> tuple[Array, Array]:
+    def _gradient(self, slot: Slot, step: int) -> tuple[NDArray[np.intp], Array]:
         """Return chosen elements of a slot and the gradient (elements, probes) of the score by central differences."""
         trained = self.trained
         probes = trained.probes(step)
         whole = _flat(probes.memory, slot)
         count, lanes = whole.shape
-        chosen = np.arange(count)
+        chosen: NDArray[np.intp] = np.arange(count)
         if count > COORDINATES:
             chosen = np.sort(rng_for(1, "explain", "elements", count).choice(count, COORDINATES, replace=False))
         h = 1e-5 * (1.0 + float(np.abs(whole).mean()))
@@ -293,7 +293,7 @@ def _flat(memory: LaneMemory, slot: Slot) -> Array:
     return values.reshape(-1, values.shape[-1])
 
 
-def _across(values: Array, probes: Probes, slot: Slot, chosen: NDArray[np.int64]) -> Array:
+def _across(values: Array, probes: Probes, slot: Slot, chosen: NDArray[np.intp]) -> Array:
     """Return (elements, probes) without the part along the slot's own value."""
     own = _flat(probes.memory, slot)[chosen]
     rest: Array = values - own * ((values * own).sum(axis=0) / np.maximum((own * own).sum(axis=0), 1e-300))

@@ -117,7 +117,7 @@ class Explanation:
         for name in FUNCTIONS:
             lines.append(f"{name}:")
             part = [drop for drop in self.drops if drop.function == name]
-            lines += [f"    {d.text:<{width}}  {d.drop:+.4f} [{d.low:+.4f}, {d.high:+.4f}]" for d in part] or ["    pass"]
+            lines += [f"    {d.text:<{width}}  {_change(d.drop, d.low, d.high)}" for d in part] or ["    pass"]
         lines += ["", "techniques"]
         named = max((len(one.name) for one in self.techniques), default=0)
         for one in self.techniques:
@@ -128,8 +128,8 @@ class Explanation:
         lines += [
             "",
             f"shortened to {short} instructions ({self.bits['before']:.0f} to {self.bits['after']:.0f} bits), fitness "
-            f"{self.short_fitness}; gave up {self.given_up['mean']:+.4f} [{self.given_up['low']:+.4f}, "
-            f"{self.given_up['high']:+.4f}], removing as many at random {self.control:+.4f}",
+            f"{self.short_fitness}; gave up {_change(*(self.given_up[key] for key in ('mean', 'low', 'high')))}, "
+            f"removing as many at random {self.control:+.4f}",
             *("    " + line for line in self.short.splitlines()[3:]),
             "",
             "as formulas",
@@ -201,7 +201,7 @@ def explain(
 
 def _language(live: Program, slots: Sequence[int] | None, unseen: UnseenTasks) -> Language:
     needed = live.slots()
-    wide = tuple(max(a, b) for a, b in zip(slots, needed, strict=True)) if slots is not None else needed
+    wide = tuple(max(a, b) for a, b in zip(slots if slots is not None else needed, needed, strict=True))
     language = Language.of(live, wide)
     return replace(language, operators=unseen.operators) if unseen.operators else language
 
@@ -238,8 +238,8 @@ def _warnings(live: Program, report: Scorer, fitness: float, floor: float, given
         )
         other = float(turned.score([live]).mean())
         found.append(
-            f"stateful_predict: Predict carries {', '.join(carried)} from one example to the next, so predictions depend "
-            f"on the order of rows; with the validation rows in reverse the fitness is {other:.4f}"
+            f"stateful_predict: Predict carries {', '.join(carried)} from one example to the next, so predictions "
+            f"depend on the order of rows; with the validation rows in reverse the fitness is {other:.4f}"
         )
     return found
 
@@ -256,6 +256,10 @@ def stateful_slots(live: Program, kind: int) -> list[str]:
     }
     from_predict = {slot for slot in written & flow.states(flow.score)}
     return [f"{letter}{number}" for letter, number in sorted(from_predict & reached)]
+
+
+def _change(mean: float, low: float, high: float) -> str:
+    return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def _in_predict(place: Place) -> bool:

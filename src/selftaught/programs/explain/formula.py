@@ -105,12 +105,11 @@ class _Writer:
             if value.source != "operation" or id(value) in self._given:
                 continue
             stem = self._stem(value)
-            constant = value.name == "scalar_constant"
             fixed = value.place is not None and value.place[0] == "setup"
-            if (constant and fixed) or (fixed and not constant) or (uses.get(id(value), 0) > 1 and not constant):
-                if value is not flow.score:
-                    self._given[id(value)] = self._fresh(stem)
-                    self._named.append(value)
+            often = uses.get(id(value), 0) > 1 and value.name != "scalar_constant"
+            if (fixed or often) and value is not flow.score:
+                self._given[id(value)] = self._fresh(stem)
+                self._named.append(value)
 
     def _order(self, value: Value) -> tuple[int, int]:
         places = {"setup": 0, "predict": 1, "learn": 2}

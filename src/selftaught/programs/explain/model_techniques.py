@@ -12,7 +12,15 @@ from selftaught.programs.explain.patterns import NONLINEAR, adds_up, places_of, 
 from selftaught.programs.explain.techniques import Sighting
 from selftaught.programs.explain.trained import Array
 
-__all__ = ["bias", "bilinear_interaction", "clipping", "input_noise", "linear_model", "non_linearity", "two_layer_network"]
+__all__ = [
+    "bias",
+    "bilinear_interaction",
+    "clipping",
+    "input_noise",
+    "linear_model",
+    "non_linearity",
+    "two_layer_network",
+]
 
 SHARE = 0.005  # of the values seen, on either side: a kink or a bound that matters
 _SIDED = ("step", "abs", "min", "max")  # operators with a kink, which may never be reached
@@ -46,12 +54,13 @@ def bias(flow: Flow, seen: Experiments) -> Sighting | None:
                 return Sighting(
                     "both" if seen.shape.offset_moves else "structure",
                     places_of([total] if total.source == "operation" else []) + alone,
-                    f"{slot[0]}{slot[1]} is learned and added; without it the score moves by {change:.2g} of its spread",
+                    f"{slot[0]}{slot[1]} is learned and added; without it the score moves by {change:.2g} spreads",
                 )  # fmt: skip
     shape = seen.shape
     noisy = any(value.is_random for value in flow.score.walk())
     carried = any(_is_output(flow, s) or _written_by_predict(flow, s) for s in flow.states(flow.score))
-    learned = any(seen.slope_depends_on(slot) and adds_up(flow, slot) for slot in flow.states(flow.score) & flow.learned)
+    weights = flow.states(flow.score) & flow.learned
+    learned = any(seen.slope_depends_on(slot) and adds_up(flow, slot) for slot in sorted(weights))
     if shape.additive and shape.offset_moves and learned and not (noisy or carried):
         return Sighting("behaviour", places_of(flow.score.walk()), "f(0) is not 0 and moved while it learned")
     return None
@@ -93,7 +102,8 @@ def two_layer_network(flow: Flow, seen: Experiments) -> Sighting | None:
             if kink.name not in NONLINEAR or not _bends(kink, flow, seen):
                 continue
             for out, hidden, weights in products(_above(flow, kink)):
-                if kink in hidden.walk() and flow.states(weights) & flow.learned and not flow.reads(weights, "features"):
+                learned = flow.states(weights) & flow.learned and not flow.reads(weights, "features")
+                if learned and kink in hidden.walk():
                     both = flow.states(matrix) & flow.learned
                     return Sighting(
                         "both", places_of([layer, kink, out]),

@@ -57,7 +57,7 @@ def write(name: str, operands: Sequence[Term]) -> Term | None:
     kind, _, word = name.partition("_")
     if word in ("add", "subtract"):
         return _sum(word, *operands)
-    if word in ("multiply", "scale") or name in ("vector_dot", "matrix_vector_product", "matrix_product", "vector_outer"):
+    if word in ("multiply", "scale", "dot", "outer", "vector_product", "product"):
         return _product("scale" if kind == "scalar" else name, *operands)
     if word == "divide":
         return _quotient(*operands, elementwise=kind != "scalar")

@@ -143,7 +143,5 @@ def _reciprocals(value: Value) -> Iterator[Value]:
 def normed(value: Value) -> Iterator[Value]:
     """Yield what norms within a value are taken of; the dot product of a value with itself is one too."""
     for one in value.walk():
-        if one.name in _NORMS:
-            yield one.inputs[0]
-        elif one.name == "vector_dot" and one.inputs[0] is one.inputs[1]:
+        if one.name in _NORMS or (one.name == "vector_dot" and one.inputs[0] is one.inputs[1]):
             yield one.inputs[0]

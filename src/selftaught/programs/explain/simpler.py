@@ -57,7 +57,9 @@ def fewer_digits(program: Program, place: Place, number: int) -> Iterator[tuple[
     value = instruction.constants[number]
     for digits in range(1, digits_of(value)[0]):
         try:
-            changed = replace(instruction, **{f"c{number}": float(f"{value:.{digits - 1}e}")})
+            rounded = [*instruction.constants]
+            rounded[number] = float(f"{value:.{digits - 1}e}")
+            changed = Instruction(instruction.op, instruction.out, instruction.in1, instruction.in2, *rounded)
         except ProgramError:  # rounding left what the operator allows, such as a fraction below 1
             continue
         yield digits, replace_at(program, place, changed)

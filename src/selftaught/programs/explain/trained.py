@@ -82,14 +82,22 @@ class Trained:
         x = self.examples[:, np.arange(count) % self.examples.shape[1]].reshape(-1, self.examples.shape[2])
         return Probes(lanes_of(memory, task), x, task)
 
-    def score(self, probes: Probes, x: Array | None = None, *, memory: LaneMemory | None = None, seed: int = 1) -> Array:
+    def score(
+        self, probes: Probes, x: Array | None = None, *, memory: LaneMemory | None = None, seed: int = 1
+    ) -> Array:
         """Return Predict's raw score (lanes,) at x (the probes' own by default); class 0's score of several classes."""
         held = (probes.memory if memory is None else memory).copy()
         self._predict(held, probes.x if x is None else x, self._streams(len(held.scalars[0]), seed))
         return self._score(held)
 
     def step(
-        self, probes: Probes, error: float | Array, *, memory: LaneMemory | None = None, late: bool = False, seed: int = 1
+        self,
+        probes: Probes,
+        error: float | Array,
+        *,
+        memory: LaneMemory | None = None,
+        late: bool = False,
+        seed: int = 1,
     ) -> LaneMemory:
         """Return the memory after Predict and Learn with the label `prediction + error`.
 
@@ -252,4 +260,4 @@ def train(program: Program, tasks: TaskSet, kind: int, *, seed: int = 1) -> Trai
 
 def _times(steps: int) -> Sequence[int]:
     """Return about eight steps, evenly spaced on a logarithmic scale, the last included."""
-    return sorted({int(round(t)) for t in np.geomspace(3, steps, 7)})
+    return sorted({round(float(t)) for t in np.geomspace(3, steps, 7)})

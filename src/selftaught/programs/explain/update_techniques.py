@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import is_
+
 import numpy as np
 
 from selftaught.programs.explain.dataflow import Flow, Slot, Value
@@ -18,6 +21,7 @@ from selftaught.programs.explain.patterns import (
     update_places,
 )
 from selftaught.programs.explain.techniques import Sighting
+from selftaught.programs.explain.trained import Array
 
 __all__ = [
     "gradient_normalisation",
@@ -37,7 +41,7 @@ def gradient_step(flow: Flow, seen: Experiments) -> Sighting | None:
     steps = _steps(flow, seen)
     if not steps:
         return None
-    slot, response = steps[0]
+    response = steps[0][1]
     names = ", ".join(f"{kind}{number}" for (kind, number), _ in steps)
     return Sighting(
         "behaviour", tuple(dict.fromkeys(p for s, _ in steps for p in update_places(flow, s))),
@@ -109,16 +113,16 @@ def weight_normalisation(flow: Flow, seen: Experiments) -> Sighting | None:
     reached = flow.ever(flow.score)[1]
     for slot in sorted(reached & flow.learned):
         for quotient, over, under in divisions(flow.score.walk()):
-            if slot in flow.states(over) and any(carries(inner, slot) for inner in normed(under)):
-                if seen.change_of_score(slot, 2.0) < 1e-3 < seen.change_of_score(slot, -1.0):
-                    return Sighting(
-                        "both", places_of([quotient, *_norms_in(under)]),
-                        f"the score is the same with {slot[0]}{slot[1]} twice as long",
-                    )  # fmt: skip
+            own = slot in flow.states(over) and any(carries(inner, slot) for inner in normed(under))
+            if own and seen.change_of_score(slot, 2.0) < 1e-3 < seen.change_of_score(slot, -1.0):
+                return Sighting(
+                    "both", places_of([quotient, *_norms_in(under)]),
+                    f"the score is the same with {slot[0]}{slot[1]} twice as long",
+                )  # fmt: skip
         update = flow.updates[slot]
         for quotient, over, under in divisions(update.walk()):
             own = any(carries(inner, slot) for inner in normed(under))
-            if own and carries(over, slot) and carries(update, slot, through=lambda v, q=quotient: v is q):
+            if own and carries(over, slot) and carries(update, slot, through=partial(is_, quotient)):
                 growth = seen.scaled(slot)[1]
                 if growth < 1.2:
                     return Sighting(
@@ -134,7 +138,8 @@ def weight_averaging(flow: Flow, seen: Experiments) -> Sighting | None:
         kept = seen.carried(average, average)
         return Sighting(
             "both", update_places(flow, average),
-            f"{average[0]}{average[1]} accumulates {weights[0]}{weights[1]}, which learns; it keeps {kept:.3g} of itself",
+            f"{average[0]}{average[1]} accumulates {weights[0]}{weights[1]}, which learns; "
+            f"it keeps {kept:.3g} of itself",
         )  # fmt: skip
     return None
 
@@ -146,19 +151,19 @@ def multiplicative_update(flow: Flow, seen: Experiments) -> Sighting | None:
             value
             for value, weights, factor in products(flow.updates[slot].walk())
             if carries(weights, slot) and flow.reads(factor, "label")
-            and carries(flow.updates[slot], slot, through=lambda v, p=value: v is p)
+            and carries(flow.updates[slot], slot, through=partial(is_, value))
         ]  # fmt: skip
         factors += [
             value
             for value, weights, under in divisions(flow.updates[slot].walk())
             if carries(weights, slot) and flow.reads(under, "label")
             and not any(carries(inner, slot) for inner in normed(under))
-            and carries(flow.updates[slot], slot, through=lambda v, p=value: v is p)
+            and carries(flow.updates[slot], slot, through=partial(is_, value))
         ]  # fmt: skip
         if not factors:
             continue
         growth = seen.scaled(slot)[0]
-        if 1.8 < growth < 2.2:
+        if growth > 1.8:
             return Sighting(
                 "both", places_of(factors),
                 f"{slot[0]}{slot[1]} is multiplied: twice the weights give {growth:.2f} times the change",
@@ -205,7 +210,7 @@ def _factors(flow: Flow, slot: Slot) -> list[tuple[Value, Value]]:
         (product, factor)
         for product, rest, factor in products(values)
         if product.name in PRODUCTS and flow.is_constant(factor) and factor.source != "zero"
-        and flow.reads(rest, "label")
+        and (flow.reads(rest, "label") or flow.reads(rest, "features"))
     ]  # fmt: skip
     found += [
         (quotient, under)
@@ -232,10 +237,11 @@ def _averages(flow: Flow, seen: Experiments) -> list[tuple[Slot, Slot]]:
 
 
 def _norms_in(value: Value) -> list[Value]:
-    return [v for v in value.walk() if v.place is not None and (v.name.endswith(("norm", "norms", "dot")) or v is value)]
+    norms = ("norm", "norms", "dot")
+    return [v for v in value.walk() if v.place is not None and (v.name.endswith(norms) or v is value)]
 
 
-def _fit(x: np.ndarray[tuple[int], np.dtype[np.float64]], y: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
+def _fit(x: Array, y: Array) -> tuple[float, float]:
     """Return the least-squares slope and its standard error."""
     centred = x - x.mean()
     slope = float(centred @ y / (centred @ centred))
