@@ -40,7 +40,7 @@ class Language:
 
         >>> from selftaught.programs import linear_learner
         >>> round(Language.of(linear_learner(0.1), (4, 3, 1)).bits(linear_learner(0.1)), 1)
-        74.8
+        81.7
         """
         total = 0.0
         for name, function in program.functions():
