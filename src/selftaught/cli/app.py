@@ -14,6 +14,7 @@ import selftaught
 from selftaught.cli.data_command import data_command
 from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
+from selftaught.cli.explain_command import explain_command
 from selftaught.cli.export_command import export_command
 from selftaught.cli.machine_help import describe_app
 from selftaught.cli.quantities import process_began
@@ -40,6 +41,7 @@ app.command("evolve")(evolve_command)
 app.command("report")(report_command)
 app.command("replay")(replay_command)
 app.command("export")(export_command)
+app.command("explain")(explain_command)
 app.command("data")(data_command)
 app.command("doctor")(doctor_command)
 

@@ -1,0 +1,65 @@
+"""`selftaught explain RUN_OR_PROGRAM`: what each instruction is worth, a shorter form, formulas, techniques."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from selftaught.cli.choices import TaskKind
+from selftaught.cli.quantities import whole_number
+
+__all__ = ["explain_command"]
+
+_NUMBER = {"parser": whole_number, "metavar": "N"}
+
+
+def explain_command(
+    subject: Annotated[str, typer.Argument(help="A run's folder, or a program's file.", metavar="RUN_OR_PROGRAM")],
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="A built-in task or a data set, as evolve takes it; a run brings its own.", metavar="NAME_OR_DATA"
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.", metavar="COLUMN")] = None,
+    task: Annotated[TaskKind | None, typer.Option(help="What to learn of the data.")] = None,
+    features: Annotated[int | None, typer.Option(help="Inputs of a task.", **_NUMBER)] = None,
+    count: Annotated[int, typer.Option(help="Unseen tasks in each of three sets.", metavar="N")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of everything.", metavar="N")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write explanation.json; the run's folder by default.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Explain a program: the worth of each instruction, a shorter form, its formulas and techniques."""
+    from selftaught.errors import InputError
+    from selftaught.programs.checkpoint import write_atomically
+    from selftaught.programs.explain import explain, unseen_tasks
+    from selftaught.programs.explain.from_files import read_subject
+
+    read = read_subject(subject, with_tasks=tasks is None)
+    options: dict[str, Any] = {
+        "target": target, "task": task.value if task else None, "features": features,
+    }  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not None}
+    if tasks is None:
+        if read.problem is None:
+            raise InputError(f"{subject} is a program without a run; say what it is for, as in --tasks linear")
+        if given:
+            raise InputError(f"--{next(iter(given))} goes with --tasks; a run brings its own tasks")
+    source: Any = read.problem if tasks is None else tasks
+    print("loading the engine and making unseen tasks ...", file=sys.stderr)  # noqa: T201
+    unseen = unseen_tasks(source, count=count, seed=seed, **given)
+    found = explain(read.program, unseen, seed=seed, slots=read.slots)
+    place = out or (read.folder / "explanation.json" if read.folder else None)
+    if place is not None:
+        write_atomically(place, found.to_json().encode())
+    if as_json:
+        typer.echo(found.to_json(), nl=False)
+        return
+    typer.echo(str(found))
+    if place is not None:
+        typer.echo(f"\nwritten to {place}")
