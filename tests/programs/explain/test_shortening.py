@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,10 @@ EVOLVED = [
 
 @cache
 def scorers(kind: str, count: int = 64) -> tuple[Scorer, Scorer, Scorer]:
-    made = unseen_tasks(kind, count=count, seed=3, features=4, num_train=500, num_valid=100)
+    sizes: dict[str, Any] = {"features": 4, "num_train": 500, "num_valid": 100}
+    if kind == "digits":
+        sizes = {"features": 16, "num_train": 200, "num_valid": 60, "task": "pairs"}
+    made = unseen_tasks(kind, count=count, seed=3, **sizes)
     return Scorer(made.guide), Scorer(made.confirm), Scorer(made.report)
 
 
@@ -47,10 +51,15 @@ def test_an_evolved_winner_keeps_its_fitness_on_64_unseen_tasks(number: int) -> 
 
 
 def test_evolved_winners_lose_half_of_their_instructions() -> None:
-    before = sum(shortened(number).before for number in range(len(EVOLVED)))
-    after = sum(shortened(number).after for number in range(len(EVOLVED)))
-    assert after <= before / 2
-    assert np.median([shortened(n).after / shortened(n).before for n in range(len(EVOLVED))]) <= 0.5
+    # Winners that are no better than doing nothing shorten to next to nothing: they are left out here.
+    learned = []
+    for number, ((_, kind, _), program) in enumerate(EVOLVED):
+        whole, empty = scorers(kind)[2].score([program, Program()]).mean(axis=1)
+        if whole > empty + 0.02:
+            learned.append(shortened(number))
+    assert len(learned) >= 8
+    assert sum(one.after for one in learned) <= sum(one.before for one in learned) / 2
+    assert sum(one.bits_after for one in learned) <= sum(one.bits_before for one in learned) / 2
 
 
 def test_removing_as_many_at_random_costs_more() -> None:
