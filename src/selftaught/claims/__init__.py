@@ -11,7 +11,7 @@ from selftaught.claims.claim import SCALES, Claim, Part, Scale
 from selftaught.claims.evidence import Evidence, Row, Status, Verdict, combine
 from selftaught.claims.page import render_page
 from selftaught.claims.registry import CLAIMS, find_claim
-from selftaught.claims.reproduce import Advance, judge_rows, reproduce
+from selftaught.claims.reproduction import Advance, judge_rows, reproduce
 from selftaught.claims.rows import read_rows
 from selftaught.claims.statistics import fisher, gain, mean_interval, more_often, sign_flip, wilson
 

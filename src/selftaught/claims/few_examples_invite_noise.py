@@ -38,7 +38,7 @@ class Experiment:
 
 
 _PAIRS = {"task": "pairs", "features": 8, "num_train": 200, "epochs": 10}
-_WIDE = {"features": 16, "num_train": 200, "epochs": 5}
+_WIDE = {"features": 16, "num_train": 200, "epochs": 2}
 #: The source: 80 x 100 examples x epochs against 800 x 100; 800 x 10 against 800 x 100; ten classes against two.
 EXPERIMENTS: Mapping[str, Experiment] = {
     "few examples": Experiment("noise", (8 / 30, 0.0), {**_PAIRS, "num_train": 20}, _PAIRS),

@@ -108,7 +108,7 @@ CLAIM = Claim(
     source="Ours: a backward pass over slots; the original program of arXiv 2003.03384 runs dead instructions.",
     control="the same kernel on the same populations, dead instructions run, timed in turns on the same core",
     scales={
-        "tiny": Scale(LivenessPays(kinds=_WANTED[1:], features=4, seeds=5, programs=2000), 45),
+        "tiny": Scale(LivenessPays(kinds=_WANTED[1:], features=4, seeds=8, programs=5000), 45),
         "small": Scale(LivenessPays(kinds=_WANTED, features=4, seeds=7, programs=10_000), 300),
         "full": Scale(LivenessPays(kinds=_WANTED, features=8, seeds=10, programs=50_000, repeats=5, seconds=1.0), 3600),
     },

@@ -18,6 +18,7 @@ from selftaught.programs.reference import LaneMemory, Streams, execute
 __all__ = ["TECHNIQUES", "has_noise", "live_form", "rate_decays", "rate_from_weights"]
 
 _SCALES = {BY_NAME[name].id for name in ("scalar_multiply", "scalar_divide", "vector_scale", "matrix_scale")}
+_SUMS = {BY_NAME[name].id for name in ("matrix_add", "matrix_subtract")}
 _MATRIX_MEAN, _ROW_MEANS, _VECTOR_MEAN = (
     BY_NAME[name].id for name in ("matrix_mean", "matrix_row_means", "vector_mean")
 )
@@ -76,11 +77,10 @@ def rate_decays(program: Program) -> bool:
 def rate_from_weights(program: Program) -> bool:
     """Say whether the mean of a matrix of weights, possibly transformed, scales something in Learn.
 
-    Weights are a matrix that Learn or Predict updates from its own value; the mean may pass through operators on
-    scalars.
+    Weights are a matrix to which something is added at every example; the mean may pass through operators on scalars.
     """
     every = list(_each_example(program))
-    weights = {i.out for i in every if OPERATORS[i.op].out == "m" and i.out in _read(i, "m")}
+    weights = {i.out for i in every if i.op in _SUMS and i.out in _read(i, "m")}
     means = {i.out for i in every if i.op == _MATRIX_MEAN and i.in1 in weights}
     rows = {i.out for i in every if i.op == _ROW_MEANS and i.in1 in weights}
     means |= {i.out for i in every if i.op == _VECTOR_MEAN and i.in1 in rows}

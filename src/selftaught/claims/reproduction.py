@@ -22,7 +22,7 @@ from selftaught.claims.rows import RowFile, machine_name, part_key, read_rows
 from selftaught.errors import DataError, InputError, SelftaughtError
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
+    from multiprocessing.connection import Connection
 
 __all__ = ["ROWS", "Advance", "judge_rows", "reproduce"]
 
@@ -150,11 +150,9 @@ def _done(claim: Claim, config: Any, parts: Sequence[Part], jobs: int) -> Iterat
     from multiprocessing import get_context
 
     context = get_context("spawn")
-    stop = context.Event()
+    theirs, ours = context.Pipe(duplex=False)
     with _clean_start():
-        pool = ProcessPoolExecutor(
-            min(jobs, len(parts)), mp_context=context, initializer=_begin, initargs=(stop, os.getpid())
-        )
+        pool = ProcessPoolExecutor(min(jobs, len(parts)), mp_context=context, initializer=_begin, initargs=(theirs,))
         left: dict[Future[Any], Part] = {pool.submit(_timed, claim, config, part): part for part in parts}
     try:
         while left:
@@ -169,7 +167,7 @@ def _done(claim: Claim, config: Any, parts: Sequence[Part], jobs: int) -> Iterat
             "again, with fewer --jobs"
         ) from None
     finally:
-        stop.set()  # ends what is still at work when this ends early
+        ours.close()  # ends what is still at work when this ends early
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -178,16 +176,14 @@ def _timed(claim: Claim, config: Any, part: Part) -> tuple[list[dict[str, Any]],
     return claim.measure(config, part), time.perf_counter() - begun
 
 
-def _begin(stop: Event, parent: int) -> None:
-    """Prepare a worker: the parent alone decides when it ends, or the parent's end does."""
+def _begin(pipe: Connection) -> None:
+    """Prepare a worker: it ends when the other end of the pipe is closed, which the parent's end does too."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides
 
     def watch() -> None:
-        while not stop.wait(1.0):
-            if os.getppid() != parent:
-                break
+        pipe.poll(None)
         os._exit(130)
 
     threading.Thread(target=watch, daemon=True).start()
