@@ -25,9 +25,9 @@ CLAIM = Claim(
     ),
     control=CONTROL,
     scales={
-        "tiny": Scale(config(("learner",), 4, 500_000), 60),
-        "small": Scale(config(("free", "learner"), 10, 5_000_000), 900),
-        "full": Scale(config(("free", "learner"), 50, 20_000_000), 6000),
+        "tiny": Scale(config(("learner",), 4, 500_000), 45),
+        "small": Scale(config(("free", "learner"), 10, 5_000_000), 300),
+        "full": Scale(config(("free", "learner"), 50, 20_000_000), 1500),
     },
     plan=plan,
     measure=measure,

@@ -113,9 +113,9 @@ CLAIM = Claim(
     source="Real et al., arXiv 2003.03384, section 4.2 (binary CIFAR-10: 84.06 % against 77.65 % and 82.22 %).",
     control="the linear learner and the two-layer network, their constants tuned on the same search tasks",
     scales={
-        "tiny": Scale(ClassPairs(data=("digits",), seeds=5, programs=40_000, tuning=100), 60),
-        "small": Scale(ClassPairs(data=("digits", "cifar10"), seeds=5, programs=200_000, tuning=500), 3600),
-        "full": Scale(ClassPairs(data=("digits", "cifar10"), seeds=10, programs=3_000_000, tuning=2000), 60_000),
+        "tiny": Scale(ClassPairs(data=("digits",), seeds=5, programs=40_000, tuning=100), 35),
+        "small": Scale(ClassPairs(data=("digits", "cifar10"), seeds=5, programs=200_000, tuning=500), 2400),
+        "full": Scale(ClassPairs(data=("digits", "cifar10"), seeds=10, programs=3_000_000, tuning=2000), 60000),
     },
     plan=plan,
     measure=measure,

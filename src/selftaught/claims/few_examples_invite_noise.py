@@ -146,8 +146,8 @@ CLAIM = Claim(
     control="the same search on tasks with more examples, more steps, or two classes",
     scales={
         "tiny": Scale(Adaptation(seeds=4, programs=6000), 60),
-        "small": Scale(Adaptation(seeds=10, programs=100_000), 6000),
-        "full": Scale(Adaptation(seeds=30, programs=2_000_000), 300_000),
+        "small": Scale(Adaptation(seeds=10, programs=100_000), 1800),
+        "full": Scale(Adaptation(seeds=30, programs=2_000_000), 100000),
     },
     plan=plan,
     measure=measure,

@@ -102,8 +102,8 @@ CLAIM = Claim(
     control="random search with as many proposals, and the linear learner, tuned",
     scales={
         "tiny": Scale(Invention(data=("rings", "interaction"), seeds=4, programs=80_000), 60),
-        "small": Scale(Invention(data=("rings", "interaction"), seeds=6, programs=2_000_000), 3600),
-        "full": Scale(Invention(data=("rings", "interaction"), seeds=20, programs=30_000_000), 100_000),
+        "small": Scale(Invention(data=("rings", "interaction"), seeds=6, programs=2_000_000), 2100),
+        "full": Scale(Invention(data=("rings", "interaction"), seeds=20, programs=30_000_000), 100000),
     },
     plan=plan,
     measure=measure,

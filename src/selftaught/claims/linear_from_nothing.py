@@ -22,9 +22,9 @@ CLAIM = Claim(
     source="Real et al., arXiv 2003.03384, section 4.1: random search succeeds about once in 1e7 programs.",
     control=CONTROL,
     scales={
-        "tiny": Scale(config(("free", "learner"), 5, 300_000), 30),
-        "small": Scale(config(("free", "learner"), 20, 2_000_000), 300),
-        "full": Scale(config(("free", "learner"), 100, 5_000_000), 1500),
+        "tiny": Scale(config(("free", "learner"), 5, 300_000), 15),
+        "small": Scale(config(("free", "learner"), 20, 2_000_000), 60),
+        "full": Scale(config(("free", "learner"), 100, 5_000_000), 300),
     },
     plan=plan,
     measure=measure,

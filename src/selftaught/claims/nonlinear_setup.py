@@ -82,9 +82,9 @@ CLAIM = Claim(
     source="Real et al., arXiv 2003.03384, section 4.1: with one task the weights are hard-coded, with many learnt.",
     control="the same search with as many programs on one search task",
     scales={
-        "tiny": Scale(NonlinearSetup(seeds=6, programs=50_000), 60),
-        "small": Scale(NonlinearSetup(seeds=10, programs=300_000), 600),
-        "full": Scale(NonlinearSetup(seeds=30, programs=2_000_000), 9000),
+        "tiny": Scale(NonlinearSetup(seeds=6, programs=50_000), 25),
+        "small": Scale(NonlinearSetup(seeds=10, programs=300_000), 200),
+        "full": Scale(NonlinearSetup(seeds=30, programs=2_000_000), 4000),
     },
     plan=plan,
     measure=measure,

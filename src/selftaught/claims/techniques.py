@@ -84,11 +84,14 @@ def rate_from_weights(program: Program) -> bool:
     means = {i.out for i in every if i.op == _MATRIX_MEAN and i.in1 in weights}
     rows = {i.out for i in every if i.op == _ROW_MEANS and i.in1 in weights}
     means |= {i.out for i in every if i.op == _VECTOR_MEAN and i.in1 in rows}
+    means.discard(1)
     while True:
         more = {
             i.out
             for i in every
             if OPERATORS[i.op].out == "s" and OPERATORS[i.op].in1 == "s" and means.intersection(_scalars_read(i))
+            # Through the prediction or the error, every weight reaches every update: that is no rate.
+            if i.out != 1 and not {0, 1}.intersection(_scalars_read(i))
         }
         if more <= means:
             break
