@@ -12,12 +12,12 @@ from selftaught.claims import CLAIMS, SCALES, Claim
 
 #: what makes a configuration a miniature
 SMALL: dict[str, dict[str, Any]] = {
-    "linear-from-nothing": {"seeds": 1, "programs": 200, "unseen": 4},
-    "affine-from-nothing": {"seeds": 1, "programs": 100, "unseen": 4},
-    "nonlinear-setup": {"seeds": 1, "programs": 60, "unseen": 4},
-    "class-pairs": {"seeds": 1, "programs": 60, "tuning": 4, "final": 4},
-    "invention": {"seeds": 1, "programs": 60, "unseen": 4, "tuning": 4},
-    "few-examples-invite-noise": {"seeds": 1, "programs": 60, "tasks": 4, "unseen": 4},
+    "linear-from-nothing": {"seeds": 1, "programs": 200, "unseen": 16},
+    "affine-from-nothing": {"seeds": 1, "programs": 100, "unseen": 16},
+    "nonlinear-setup": {"seeds": 1, "programs": 60, "unseen": 16},
+    "class-pairs": {"seeds": 1, "programs": 60, "tuning": 4, "final": 16},
+    "invention": {"seeds": 1, "programs": 60, "unseen": 16, "tuning": 4},
+    "few-examples-invite-noise": {"seeds": 1, "programs": 60, "tasks": 16, "unseen": 16},
     "lanes-pay": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "bred": 200},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
 }
