@@ -12,6 +12,7 @@ from selftaught.claims import CLAIMS
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
 
 Rows = list[dict[str, Any]]
+LONG = {"limit": 100, "enough": 100}
 STATES = ("reproduced", "refuted", "inconclusive")
 
 
@@ -20,7 +21,7 @@ def counts(evolution: int, control: int, runs: int, **keys: Any) -> Rows:
     made: Rows = []
     for arm, reached in (("evolution", evolution), ("random", control)):
         made += [
-            {**keys, "arm": arm, "seed": k, "bar": 0.9, "fitness_final": 0.95 if k < reached else 0.5}
+            {**keys, "arm": arm, "seed": k, "bar": 0.9, "fitness_final": 0.95 if k < reached else 0.5, **LONG}
             for k in range(runs)
         ]
     return made
@@ -58,7 +59,7 @@ def inventions(state: str) -> Rows:
     made: Rows = []
     for data, reached in (("rings", 6), ("interaction", found)):
         made += counts(reached, 0, 6, data=data)
-        made += [{"data": data, "arm": "linear", "seed": k, "bar": 0.9, "fitness_final": 0.5} for k in range(6)]
+        made += [{"data": data, "arm": "linear", "seed": k, "bar": 0.9, "fitness_final": 0.5, **LONG} for k in range(6)]
     return made
 
 
@@ -71,7 +72,7 @@ def adaptation(state: str) -> Rows:
             made += [
                 {
                     "experiment": name, "arm": arm, "seed": k, "technique": experiment.technique,
-                    "claimed": experiment.claimed[0],
+                    "claimed": experiment.claimed[0], **LONG,
                     "techniques": {**dict.fromkeys(chance, True), experiment.technique: k < times},
                 }
                 for k in range(30)
@@ -155,3 +156,11 @@ def test_only_seeds_with_both_sides_are_compared() -> None:
     rows = [row for row in nonlinear("reproduced") if row["many"] or row["seed"] != 0]
     verdict = CLAIMS["nonlinear-setup"].judge(rows)
     assert "over 5 seeds" in verdict.findings[0]
+
+
+@pytest.mark.parametrize("name", ["linear-from-nothing", "invention", "few-examples-invite-noise"])
+def test_searches_that_were_too_short_refute_nothing(name: str) -> None:
+    short = [{**row, "limit": 99} for row in RECIPES[name]("refuted")]
+    assert CLAIMS[name].judge(short).status == "inconclusive"
+    short = [{**row, "limit": 99} for row in RECIPES[name]("reproduced")]
+    assert CLAIMS[name].judge(short).status == "reproduced"

@@ -10,7 +10,7 @@ __all__ = ["CLAIM"]
 
 def config(biases: tuple[str, ...], seeds: int, programs: int) -> FromNothing:
     """Return the searches of one scale."""
-    return FromNothing("affine_regression", "affine_test", biases, seeds, programs)
+    return FromNothing("affine_regression", "affine_test", biases, seeds, programs, enough=2_000_000)
 
 
 CLAIM = Claim(

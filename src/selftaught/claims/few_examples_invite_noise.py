@@ -56,6 +56,7 @@ class Adaptation:
     Args:
         seeds: runs an arm.
         programs: programs of a run.
+        enough: programs after which a technique that did not appear counts against the claim.
         seed: the first seed.
         tasks: search tasks.
         unseen: selection tasks, and final tasks.
@@ -68,6 +69,7 @@ class Adaptation:
     tasks: int = 16
     unseen: int = 32
     data: str = "digits"
+    enough: int = 1_000_000
 
 
 def plan(config: Adaptation) -> list[Part]:
@@ -112,7 +114,7 @@ def measure(config: Adaptation, part: Part) -> list[dict[str, Any]]:
     return [
         {
             **part, "technique": experiment.technique, "claimed": experiment.claimed[0],
-            "options": dict(options), "fitness_start": float(start_scores.mean()),
+            "limit": config.programs, "enough": config.enough, "options": dict(options), "fitness_start": float(start_scores.mean()),
             "techniques": {name: shows(winner) for name, shows in TECHNIQUES.items()}, **found,
         }
     ]  # fmt: skip
@@ -128,7 +130,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
             arm: [bool(row["techniques"][technique]) for row in chosen if row["arm"] == arm]
             for arm in ("changed", "control")
         }
-        verdicts.append(more_often(f"{name} bring {technique}", arms["changed"], arms["control"], claimed=claimed))
+        patient = all(row["limit"] >= row["enough"] for row in chosen)
+        what = f"{name} bring {technique}"
+        verdicts.append(more_often(what, arms["changed"], arms["control"], claimed=claimed, patient=patient))
     return combine(verdicts) if verdicts else Verdict("inconclusive", ("nothing was measured",))
 
 

@@ -29,6 +29,7 @@ class FromNothing:
         seeds: runs a bias level.
         seed: the first seed.
         programs: the most programs of a run.
+        enough: programs after which a failure counts against the claim.
         target: fitness on search and selection tasks that ends a run.
         bar: mean fitness on the final tasks that counts as found.
         unseen: selection tasks, and final tasks.
@@ -39,6 +40,7 @@ class FromNothing:
     biases: tuple[str, ...]
     seeds: int
     programs: int
+    enough: int
     seed: int = 0
     target: float = 0.999
     bar: float = 0.999
@@ -64,8 +66,12 @@ def measure(config: FromNothing, part: Part) -> list[dict[str, Any]]:
     control = search(chance, Limits(found["proposed"]), target=config.target)
     rows = [{"arm": "evolution", **found}, {"arm": "random", **control}]
     return [
-        {**row, "bias": part["bias"], "bar": config.bar, "reached": row["fitness_final"] >= config.bar} for row in rows
-    ]
+        {
+            **row, "bias": part["bias"], "limit": config.programs, "enough": config.enough, "bar": config.bar,
+            "reached": row["fitness_final"] >= config.bar,
+        }
+        for row in rows
+    ]  # fmt: skip
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
@@ -79,7 +85,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
         verdicts.append(
             more_often(
                 f"bias {bias}: evolution reaches the bar", arms["evolution"], arms["random"], claimed=1.0,
-                than="random search",
+                than="random search", patient=all(row["limit"] >= row["enough"] for row in rows),
             )
         )  # fmt: skip
     return combine(verdicts)

@@ -10,7 +10,7 @@ __all__ = ["CLAIM"]
 
 def config(biases: tuple[str, ...], seeds: int, programs: int) -> FromNothing:
     """Return the searches of one scale."""
-    return FromNothing("linear_regression", "linear_test", biases, seeds, programs)
+    return FromNothing("linear_regression", "linear_test", biases, seeds, programs, enough=300_000)
 
 
 CLAIM = Claim(

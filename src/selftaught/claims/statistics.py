@@ -90,12 +90,13 @@ def more_often(
     *,
     claimed: float,
     than: str = "the control",
+    patient: bool = True,
 ) -> Verdict:
     """Judge "more often than the control" by counts.
 
-    Reproduced: Fisher's exact test, one-sided, p < 0.05. Refuted: not more often than the control, and Wilson's
-    interval ends below half the claimed rate; or the control is more often so, p < 0.05. Otherwise, and with fewer
-    than 3 runs on a side, inconclusive.
+    Reproduced: Fisher's exact test, one-sided, p < 0.05. Refuted: not more often than the control, Wilson's interval
+    ends below half the claimed rate, and the runs were long enough to count against the claim; or the control is more
+    often so, p < 0.05. Otherwise, and with fewer than 3 runs on a side, inconclusive.
 
     Args:
         what: what is counted, to begin the sentence.
@@ -103,6 +104,7 @@ def more_often(
         control: one truth a run of the control.
         claimed: the rate that the source gives, or 1 where it says "always".
         than: the control's name.
+        patient: whether the runs were long enough that a failure counts against the claim.
     """
     if not found or not control:
         return Verdict("inconclusive", (f"{what}: one side is missing",))
@@ -113,7 +115,7 @@ def more_often(
     if min(n, o) >= LEAST_SEEDS:
         if p < LEVEL:
             status = "reproduced"
-        elif (k / n <= m / o and high < claimed / 2) or fisher(m, o, k, n) < LEVEL:
+        elif (patient and k / n <= m / o and high < claimed / 2) or fisher(m, o, k, n) < LEVEL:
             status = "refuted"
     text = (
         f"{what}: {k} of {n} [{low:.2f}, {high:.2f}], {than} {m} of {o} [{c_low:.2f}, {c_high:.2f}]; "
