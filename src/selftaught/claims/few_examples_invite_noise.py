@@ -114,7 +114,8 @@ def measure(config: Adaptation, part: Part) -> list[dict[str, Any]]:
     return [
         {
             **part, "technique": experiment.technique, "claimed": experiment.claimed[0],
-            "limit": config.programs, "enough": config.enough, "options": dict(options), "fitness_start": float(start_scores.mean()),
+            "limit": config.programs, "enough": config.enough, "options": dict(options),
+            "fitness_start": float(start_scores.mean()),
             "techniques": {name: shows(winner) for name, shows in TECHNIQUES.items()}, **found,
         }
     ]  # fmt: skip
