@@ -69,3 +69,8 @@ def test_make_docs_writes_the_page_anew_from_rows(tmp_path: Path, monkeypatch: p
     assert report.main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 0
     assert "## make-believe" in (tmp_path / "evidence.md").read_text(encoding="utf-8")
     assert not (tmp_path / "performance.md").exists()
+
+
+def test_the_page_of_evidence_is_what_the_rows_on_record_say(tmp_path: Path) -> None:
+    assert evidence.write_page(evidence.ROWS, tmp_path / "evidence.md")
+    assert (tmp_path / "evidence.md").read_text(encoding="utf-8") == evidence.PAGE.read_text(encoding="utf-8")

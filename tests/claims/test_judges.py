@@ -155,7 +155,12 @@ def test_a_claim_on_pairs_must_hold_on_every_image_set() -> None:
 def test_only_seeds_with_both_sides_are_compared() -> None:
     rows = [row for row in nonlinear("reproduced") if row["many"] or row["seed"] != 0]
     verdict = CLAIMS["nonlinear-setup"].judge(rows)
-    assert "over 5 seeds" in verdict.findings[0]
+    assert all("over 5 seeds" in line for line in verdict.findings)
+
+
+def test_a_setup_that_is_no_better_than_before_is_not_repaired() -> None:
+    rows = [{**row, "fitness_start": 0.99} for row in nonlinear("reproduced")]
+    assert CLAIMS["nonlinear-setup"].judge(rows).status == "refuted"
 
 
 @pytest.mark.parametrize("name", ["linear-from-nothing", "invention", "few-examples-invite-noise"])
