@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from selftaught.claims import CLAIMS
+from selftaught.claims.class_pairs import ENOUGH
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
 
 Rows = list[dict[str, Any]]
@@ -49,7 +50,13 @@ def pairs(state: str) -> Rows:
         made += [{"data": "digits", "arm": "net", "seed": k, "fitness_final": 0.97}]
         made += [{"data": "digits", "arm": "logistic regression", "seed": k, "fitness_final": 0.999}]
         made += [
-            {"data": "digits", "arm": "evolved", "seed": k, "fitness_final": 0.97 + lead + 0.0001 * k * (lead > 0)}
+            {
+                "data": "digits",
+                "arm": "evolved",
+                "seed": k,
+                "programs": ENOUGH,
+                "fitness_final": 0.97 + lead + 0.0001 * k * (lead > 0),
+            }
         ]
     return made
 
@@ -169,3 +176,9 @@ def test_searches_that_were_too_short_refute_nothing(name: str) -> None:
     assert CLAIMS[name].judge(short).status == "inconclusive"
     short = [{**row, "limit": 99} for row in RECIPES[name]("reproduced")]
     assert CLAIMS[name].judge(short).status == "reproduced"
+
+
+@pytest.mark.parametrize(("state", "status"), [("refuted", "inconclusive"), ("reproduced", "reproduced")])
+def test_a_short_search_on_pairs_can_win_but_not_refute(state: str, status: str) -> None:
+    short = [{**row, "programs": ENOUGH - 1} for row in pairs(state)]
+    assert CLAIMS["class-pairs"].judge(short).status == status

@@ -124,18 +124,22 @@ def more_often(
     return Verdict(status, (text,))
 
 
-def gain(what: str, differences: Sequence[float], *, margin: float = 0.0, digits: int = 4) -> Verdict:
+def gain(
+    what: str, differences: Sequence[float], *, margin: float = 0.0, digits: int = 4, patient: bool = True
+) -> Verdict:
     """Judge "larger than the control" by differences, one a seed.
 
     Reproduced: the bootstrap interval of the mean lies above the margin and the exact sign-flip test says p < 0.05
     (a bootstrap of few seeds alone is too sure of itself; five seeds is the least that can pass). Refuted: the
-    interval lies below the margin and the test says so too. Otherwise inconclusive.
+    interval lies below the margin, the test says so too, and the runs were long enough to count against the claim.
+    Otherwise inconclusive.
 
     Args:
         what: what the difference is, to begin the sentence.
         differences: claimed minus control, paired by seed.
         margin: what the mean must exceed.
         digits: decimals of the sentence.
+        patient: whether the runs were long enough that a failure counts against the claim.
     """
     if not differences:
         return Verdict("inconclusive", (f"{what}: nothing was measured",))
@@ -146,7 +150,7 @@ def gain(what: str, differences: Sequence[float], *, margin: float = 0.0, digits
     if len(differences) >= LEAST_SEEDS:
         if low > margin and above < LEVEL:
             status = "reproduced"
-        elif high < margin and below < LEVEL:
+        elif patient and high < margin and below < LEVEL:
             status = "refuted"
     text = (
         f"{what}: {np.mean(differences):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] over "
