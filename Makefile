@@ -19,10 +19,10 @@ test: lint types arrows wheel-test  ## run every check; the last line is the tes
 bench: $(READY)  ## measure the speed of program evolution on this machine
 	@$(BIN)/python benchmarks/programs.py
 
-evidence: $(READY)  ## repeat the experiments behind the figures, each with its control
+evidence: $(READY)  ## reproduce every claim at the tiny scale, each with its control
 	@$(BIN)/python benchmarks/evidence.py
 
-docs: $(READY)  ## write docs/performance.md anew from benchmarks/results
+docs: $(READY)  ## write docs/performance.md and evidence.md anew from benchmarks/results
 	@$(BIN)/python -m benchmarks.report
 
 lint: $(READY)  ## check the style

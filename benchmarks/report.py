@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import evidence_page, sections
+from benchmarks import evidence, sections
 from benchmarks.writing import Row
 
 __all__ = ["main", "render"]
@@ -79,17 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     chosen = parser.parse_args(arguments)
-    figures, rows = chosen.results / "programs.json", chosen.results / "evidence.jsonl"
-    if not figures.exists() and not rows.exists():
+    figures, rows = chosen.results / "programs.json", chosen.results / "claims"
+    if not figures.exists() and not any(rows.glob("*.jsonl")):
         print(f"there are no results in {chosen.results.name}/; measure first: make bench", file=sys.stderr)
         return 2
     if figures.exists():
         original = json.loads(ORIGINAL.read_text(encoding="utf-8"))
         page = render(json.loads(figures.read_text(encoding="utf-8")), original)
         (chosen.docs / "performance.md").write_text(page, encoding="utf-8")
-    if rows.exists():
-        lines = rows.read_text(encoding="utf-8").splitlines()
-        (chosen.docs / "evidence.md").write_text(evidence_page.render([json.loads(s) for s in lines]), encoding="utf-8")
+    evidence.write_page(rows, chosen.docs / "evidence.md")
     return 0
 
 

@@ -94,15 +94,6 @@ _FULL: dict[str, Any] = dict(
     actions=_GROW,
     fixed=False,
 )
-_INVENT: dict[str, Any] = dict(
-    operators=OPERATOR_SETS["full"],
-    sizes=(7, 11, 23),
-    slots=(5, 9, 2),
-    tasks=16,
-    train=1000,
-    actions=_GROW,
-    fixed=False,
-)
 
 SET_UPS: Mapping[str, SetUp] = {
     # whole searches
@@ -124,8 +115,6 @@ SET_UPS: Mapping[str, SetUp] = {
     # time to a solution
     "linear 5/1/4": SetUp("linear_regression", _LINEAR, (5, 1, 4), (4, 3, 1), train=1000),
     "affine 6/2/6": SetUp("affine_regression", _AFFINE, (6, 2, 6), (5, 3, 1), train=1000),
-    "rings": SetUp("rings", **_INVENT),
-    "interaction": SetUp("interaction", **_INVENT),
     # populations to time the kernel on
     "demo, 1000 examples": SetUp(
         "linear_regression", OPERATOR_SETS["demo"], (10, 2, 8), (4, 3, 1), tasks=16, train=1000, population=100

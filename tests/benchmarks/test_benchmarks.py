@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import evidence, evidence_page, programs, report, sections
+from benchmarks import programs, report, sections
 from benchmarks.machine import kind
 from benchmarks.searches import SET_UPS, Search
 from benchmarks.solving import solve
@@ -148,37 +148,10 @@ def test_a_target_met_on_search_tasks_only_is_raised() -> None:
     assert run["ended"] == "limit" or run["fitness_selection"] >= target
 
 
-def test_an_experiment_comes_with_its_controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = evidence.Experiment("rings", ("free",), 0.95, 0.75, 1, 100, 1.0, (1, 100, 1.0), linear=True)
-    monkeypatch.setitem(evidence.EXPERIMENTS, "rings", small)
-    out = tmp_path / "lines.jsonl"
-    out.write_text(json.dumps({"experiment": "x", "of": "x"}) + "\n", encoding="utf-8")
-    rows = evidence.measure(["rings"], tiny=True, seeds=None, seconds=None, out=out)
-    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert lines == rows
-    assert [row["experiment"] for row in rows] == ["x", "linear-control", "rings", "random-control"]
-    found, control = rows[2:]
-    assert found["programs"] == control["programs"] == 100
-    assert found["low"] <= found["fitness_final"] <= found["high"]
-    assert 0.35 < rows[1]["fitness_final"] < 0.65, "a linear learner is at chance"
-
-
-def test_intervals_and_tests_against_known_values() -> None:
-    assert evidence_page.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert evidence_page.wilson(0, 5) == pytest.approx((0.0, 0.4345), abs=1e-4)
-    assert evidence_page.fisher(4, 5, 0, 5) == pytest.approx(1 / 42)
-    assert evidence_page.fisher(0, 5, 0, 5) == pytest.approx(1.0)
-    low, high = evidence.interval([0.0, 1.0] * 50, 0)
-    assert low < 0.5 < high
-    assert high - low == pytest.approx(2 * 1.96 * 0.05, rel=0.15)
-
-
-def test_the_pages_are_those_on_record() -> None:
+def test_the_page_is_the_one_on_record() -> None:
     results = json.loads((HERE / "figures.json").read_text(encoding="utf-8"))
     original = json.loads((HERE / "original.json").read_text(encoding="utf-8"))
     assert report.render(results, original) == (HERE / "performance.md").read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in (HERE / "evidence.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert evidence_page.render(rows) == (HERE / "evidence.md").read_text(encoding="utf-8")
 
 
 def test_figures_of_another_kind_of_machine_give_no_ratio() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import selftaught
+from selftaught.cli.claims_command import claims_command
 from selftaught.cli.data_command import data_command
 from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
@@ -20,6 +21,7 @@ from selftaught.cli.machine_help import describe_app
 from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
+from selftaught.cli.reproduce_command import reproduce_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -30,7 +32,7 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     name="selftaught",
     help="Automate the trial and error of machine learning, and show what each choice gave up.",
-    epilog="Exit codes: 0 done, 1 a target was not reached, 2 wrong use, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a target was not reached, 2 wrong use, 3 a claim did not hold, 130 interrupted.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,6 +45,8 @@ app.command("replay")(replay_command)
 app.command("export")(export_command)
 app.command("explain")(explain_command)
 app.command("data")(data_command)
+app.command("reproduce")(reproduce_command)
+app.command("claims")(claims_command)
 app.command("doctor")(doctor_command)
 
 
@@ -85,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words after the program's name; those of this process by default.
 
     Raises:
-        SystemExit: always. 0 done, 1 a target was not reached, 2 wrong use, 130 interrupted before
-            anything could be kept.
+        SystemExit: always. 0 done, 1 a target was not reached, 2 wrong use, 3 a claim was not reproduced,
+            130 interrupted.
     """
     command = typer.main.get_command(app)
     words = list(sys.argv[1:] if arguments is None else arguments)

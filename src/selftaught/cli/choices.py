@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["BiasLevel", "SearchKind", "TargetKind", "TaskKind"]
+__all__ = ["BiasLevel", "ClaimScale", "SearchKind", "TargetKind", "TaskKind"]
 
 
 class TaskKind(enum.StrEnum):
@@ -36,3 +36,11 @@ class BiasLevel(enum.StrEnum):
 
     FREE = "free"
     LEARNER = "learner"
+
+
+class ClaimScale(enum.StrEnum):
+    """How much of a claim is measured."""
+
+    TINY = "tiny"
+    SMALL = "small"
+    FULL = "full"

@@ -1,0 +1,47 @@
+"""All claims by name: a new one is a file beside this one and a line here; the tests run over all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from selftaught.claims import (
+    affine_from_nothing,
+    class_pairs,
+    few_examples_invite_noise,
+    invention,
+    lanes_pay,
+    linear_from_nothing,
+    liveness_pays,
+    nonlinear_setup,
+)
+from selftaught.claims.claim import Claim
+from selftaught.errors import InputError, did_you_mean
+
+__all__ = ["CLAIMS", "find_claim"]
+
+_MODULES = (
+    linear_from_nothing,
+    affine_from_nothing,
+    nonlinear_setup,
+    class_pairs,
+    invention,
+    few_examples_invite_noise,
+    lanes_pay,
+    liveness_pays,
+)
+
+CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
+
+
+def find_claim(name: str) -> Claim:
+    """Return a claim by its name.
+
+    Raises:
+        InputError: there is no such claim.
+
+    >>> find_claim("lanes-pay").control
+    'the same kernel with one lane, timed in turns on the same core'
+    """
+    if name not in CLAIMS:
+        raise InputError(f"there is no claim {name!r}; choose from {', '.join(CLAIMS)}{did_you_mean(name, CLAIMS)}")
+    return CLAIMS[name]

@@ -1,0 +1,184 @@
+"""The rule of every claim: hand-made rows that must give each of the three statuses, in any order of rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from selftaught.claims import CLAIMS
+from selftaught.claims.class_pairs import ENOUGH
+from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
+
+Rows = list[dict[str, Any]]
+LONG = {"limit": 100, "enough": 100}
+STATES = ("reproduced", "refuted", "inconclusive")
+
+
+def counts(evolution: int, control: int, runs: int, **keys: Any) -> Rows:
+    """Runs of which so many reach the bar of 0.9."""
+    made: Rows = []
+    for arm, reached in (("evolution", evolution), ("random", control)):
+        made += [
+            {**keys, "arm": arm, "seed": k, "bar": 0.9, "fitness_final": 0.95 if k < reached else 0.5, **LONG}
+            for k in range(runs)
+        ]
+    return made
+
+
+def from_nothing(state: str) -> Rows:
+    found = {"reproduced": (5, 0), "refuted": (0, 0), "inconclusive": (3, 1)}[state]
+    return counts(5, 0, 5, bias="free") + counts(*found, 5, bias="learner")
+
+
+def nonlinear(state: str) -> Rows:
+    sign = {"reproduced": 1, "refuted": -1, "inconclusive": 0}[state]
+    return [
+        {"many": many, "tasks": 16 if many else 1, "seed": k, "fitness_start": 0.4,
+         "fitness_final": 0.9 + sign * many * (0.05 + 0.001 * k)}
+        for k in range(6) for many in (False, True)
+    ]  # fmt: skip
+
+
+def pairs(state: str) -> Rows:
+    lead = {"reproduced": 0.01, "refuted": -0.01, "inconclusive": 0.0}[state]
+    made: Rows = []
+    for k in range(5):
+        made += [{"data": "digits", "arm": "linear", "seed": k, "fitness_final": 0.95}]
+        made += [{"data": "digits", "arm": "net", "seed": k, "fitness_final": 0.97}]
+        made += [{"data": "digits", "arm": "logistic regression", "seed": k, "fitness_final": 0.999}]
+        made += [
+            {
+                "data": "digits",
+                "arm": "evolved",
+                "seed": k,
+                "programs": ENOUGH,
+                "fitness_final": 0.97 + lead + 0.0001 * k * (lead > 0),
+            }
+        ]
+    return made
+
+
+def inventions(state: str) -> Rows:
+    found = {"reproduced": 6, "refuted": 0, "inconclusive": 3}[state]
+    made: Rows = []
+    for data, reached in (("rings", 6), ("interaction", found)):
+        made += counts(reached, 0, 6, data=data)
+        made += [{"data": data, "arm": "linear", "seed": k, "bar": 0.9, "fitness_final": 0.5, **LONG} for k in range(6)]
+    return made
+
+
+def adaptation(state: str) -> Rows:
+    shown = {"reproduced": (8, 30, 24), "refuted": (8, 0, 24), "inconclusive": (3, 30, 24)}[state]
+    chance = {"noise": 0, "rate decay": 3, "rate from weights": 0}
+    made: Rows = []
+    for (name, experiment), number in zip(EXPERIMENTS.items(), shown, strict=True):
+        for arm, times in (("changed", number), ("control", 0 if number == 0 else chance[experiment.technique])):
+            made += [
+                {
+                    "experiment": name, "arm": arm, "seed": k, "technique": experiment.technique,
+                    "claimed": experiment.claimed[0], **LONG,
+                    "techniques": {**dict.fromkeys(chance, True), experiment.technique: k < times},
+                }
+                for k in range(30)
+            ]  # fmt: skip
+    return made
+
+
+def ratios(state: str, **keys: Any) -> Rows:
+    centre = {"reproduced": 1.5, "refuted": 0.5, "inconclusive": 1.0}[state]
+    spread = (0.9, 1.1, 1.0, 0.95, 1.05, 1.0)
+    return [{**keys, "seed": k, "times": 3.0, "ratio": 3.0 * centre * one} for k, one in enumerate(spread)]
+
+
+def lanes(state: str) -> Rows:
+    return ratios("reproduced", program="net", features=4) + ratios(state, program="linear", features=4)
+
+
+def liveness(state: str) -> Rows:
+    return [{**row, "different": 0} for row in ratios("reproduced", kind="a") + ratios(state, kind="b")]
+
+
+RECIPES: dict[str, Callable[[str], Rows]] = {
+    "linear-from-nothing": from_nothing,
+    "affine-from-nothing": from_nothing,
+    "nonlinear-setup": nonlinear,
+    "class-pairs": pairs,
+    "invention": inventions,
+    "few-examples-invite-noise": adaptation,
+    "lanes-pay": lanes,
+    "liveness-pays": liveness,
+}
+
+
+def test_every_claim_has_its_hand_made_rows() -> None:
+    assert set(RECIPES) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", CLAIMS)
+def test_hand_made_rows_give_each_status_in_any_order(name: str, state: str) -> None:
+    rows = RECIPES[name](state)
+    assert CLAIMS[name].judge(rows).status == state
+    random.Random(1).shuffle(rows)
+    assert CLAIMS[name].judge(rows).status == state
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_two_seeds_are_too_few_for_any_status(name: str) -> None:
+    for state in STATES:
+        rows = [row for row in RECIPES[name](state) if row["seed"] < 2]
+        assert CLAIMS[name].judge(rows).status == "inconclusive"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_no_rows_are_inconclusive(name: str) -> None:
+    verdict = CLAIMS[name].judge([])
+    assert verdict.status == "inconclusive"
+
+
+def test_liveness_that_changes_a_meaning_refutes_its_claim() -> None:
+    rows = liveness("reproduced")
+    rows[3]["different"] = 1
+    verdict = CLAIMS["liveness-pays"].judge(rows)
+    assert verdict.status == "refuted"
+    assert "1 programs mean something else" in verdict.findings[-1]
+
+
+def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -> None:
+    verdict = CLAIMS["class-pairs"].judge(pairs("reproduced"))
+    assert verdict.status == "reproduced"
+    assert "logistic regression" in verdict.findings[-1]
+    assert "not part of the claim" in verdict.findings[-1]
+
+
+def test_a_claim_on_pairs_must_hold_on_every_image_set() -> None:
+    rows = pairs("reproduced") + [{**row, "data": "cifar10"} for row in pairs("refuted")]
+    assert CLAIMS["class-pairs"].judge(rows).status == "refuted"
+
+
+def test_only_seeds_with_both_sides_are_compared() -> None:
+    rows = [row for row in nonlinear("reproduced") if row["many"] or row["seed"] != 0]
+    verdict = CLAIMS["nonlinear-setup"].judge(rows)
+    assert all("over 5 seeds" in line for line in verdict.findings)
+
+
+def test_a_setup_that_is_no_better_than_before_is_not_repaired() -> None:
+    rows = [{**row, "fitness_start": 0.99} for row in nonlinear("reproduced")]
+    assert CLAIMS["nonlinear-setup"].judge(rows).status == "refuted"
+
+
+@pytest.mark.parametrize("name", ["linear-from-nothing", "invention", "few-examples-invite-noise"])
+def test_searches_that_were_too_short_refute_nothing(name: str) -> None:
+    short = [{**row, "limit": 99} for row in RECIPES[name]("refuted")]
+    assert CLAIMS[name].judge(short).status == "inconclusive"
+    short = [{**row, "limit": 99} for row in RECIPES[name]("reproduced")]
+    assert CLAIMS[name].judge(short).status == "reproduced"
+
+
+@pytest.mark.parametrize(("state", "status"), [("refuted", "inconclusive"), ("reproduced", "reproduced")])
+def test_a_short_search_on_pairs_can_win_but_not_refute(state: str, status: str) -> None:
+    short = [{**row, "programs": ENOUGH - 1} for row in pairs(state)]
+    assert CLAIMS["class-pairs"].judge(short).status == status

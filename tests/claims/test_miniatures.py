@@ -1,0 +1,105 @@
+"""Every claim's machinery on a miniature: it runs, repeats itself, and its rows are read by its own rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from selftaught.claims import CLAIMS, SCALES, Claim
+
+#: what makes a configuration a miniature
+SMALL: dict[str, dict[str, Any]] = {
+    "linear-from-nothing": {"seeds": 1, "programs": 200, "unseen": 16},
+    "affine-from-nothing": {"seeds": 1, "programs": 100, "unseen": 16},
+    "nonlinear-setup": {"seeds": 1, "programs": 60, "unseen": 16},
+    "class-pairs": {"seeds": 1, "programs": 60, "tuning": 4, "final": 16},
+    "invention": {"seeds": 1, "programs": 60, "unseen": 16, "tuning": 4},
+    "few-examples-invite-noise": {"seeds": 1, "programs": 60, "tasks": 16, "unseen": 16},
+    "lanes-pay": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "bred": 200},
+    "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
+}
+TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
+
+
+def miniature(claim: Claim) -> Any:
+    return replace(claim.config("tiny"), **SMALL[claim.name])
+
+
+def test_every_claim_has_its_miniature() -> None:
+    assert set(SMALL) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_miniature_runs_and_its_rows_are_judged(name: str) -> None:
+    claim = CLAIMS[name]
+    config = miniature(claim)
+    rows = claim.run(config)
+    stored = json.loads(json.dumps(rows, allow_nan=False))
+    verdict = claim.judge(stored)
+    assert verdict.status == "inconclusive", "one seed is no evidence"
+    assert verdict.findings
+    assert verdict == claim.judge(rows)
+    part = claim.plan(config)[0]
+    again = claim.measure(config, part)
+    kept = [{k: v for k, v in row.items() if k not in TIMES} for row in rows[: len(again)]]
+    assert kept == [{k: v for k, v in row.items() if k not in TIMES} for row in again]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_is_whole(name: str) -> None:
+    claim = CLAIMS[name]
+    assert claim.name == name
+    assert tuple(claim.scales) == SCALES
+    assert claim.sentence.endswith(".")
+    assert claim.source.endswith(".")
+    assert claim.control
+    seconds = [claim.scales[scale].seconds for scale in SCALES]
+    assert seconds == sorted(seconds)
+    assert seconds[0] <= 60
+    for scale in SCALES:
+        config = claim.config(scale, seed=5)
+        assert is_dataclass(config)
+        assert config.seed == 5
+        assert json.loads(json.dumps(asdict(config)))  # type: ignore[arg-type]
+        parts = claim.plan(config)
+        keys = [json.dumps(dict(part), sort_keys=True) for part in parts]
+        assert len(keys) == len(set(keys)), "parts are told apart by what they are"
+        seeds = {part["seed"] for part in parts}
+        assert min(seeds) == 5
+        assert len(seeds) >= 3, "a status needs three seeds"
+        with pytest.raises(AttributeError):
+            config.seed = 6
+
+
+def test_random_search_gets_as_many_proposals_as_the_search_made() -> None:
+    claim = CLAIMS["linear-from-nothing"]
+    rows = claim.run(miniature(claim))
+    for bias in ("free", "learner"):
+        evolution, control = (
+            next(row for row in rows if (row["bias"], row["arm"]) == (bias, arm)) for arm in ("evolution", "random")
+        )
+        assert control["programs"] == evolution["proposed"] > evolution["programs"]
+        assert control["search"] == "random"
+
+
+def test_a_search_that_finds_it_stops_and_holds_on_final_tasks() -> None:
+    claim = CLAIMS["linear-from-nothing"]
+    config = replace(claim.config("tiny"), biases=("learner",), seeds=1, unseen=20)
+    found = claim.measure(config, {"bias": "learner", "seed": 0})[0]
+    assert found["ended"] == "solved"
+    assert found["reached"]
+    assert found["programs"] < config.programs
+    assert found["fitness_select"] >= config.target
+    assert found["fitness_final"] == pytest.approx(sum(found["final_scores"]) / 20, abs=1e-5)
+
+
+def test_cifar_is_left_out_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = CLAIMS["class-pairs"]
+    config = claim.config("small")
+    monkeypatch.delenv("SELFTAUGHT_DATA", raising=False)
+    assert {part["data"] for part in claim.plan(config)} == {"digits"}
+    monkeypatch.setattr("selftaught.datasets.load", lambda source: source)
+    assert {part["data"] for part in claim.plan(config)} == {"digits", "cifar10"}
