@@ -220,10 +220,14 @@ def _run(
     """Evolve with a view on it, save the settings beside the result and print the summary."""
     title, facts = _title(settings)
     notes: list[str] = []
+    named: list[str] = []
+    present: tuple[str, ...] = ()
     view_on = _view(title, facts, to_errors=as_json, quiet=quiet)
     with _notes(notes), Interrupts() as interrupts, Keyboard() as keyboard, view_on as view:
 
         def on_progress(progress: Progress) -> str | None:
+            nonlocal present
+            present = progress.techniques
             interrupts.hold()
             interrupts.worth_keeping |= progress.programs > 0
             if "q" in keyboard.pressed().lower():
@@ -231,6 +235,10 @@ def _run(
             if view is not None:
                 view.keys, view.stopping = keyboard.listening, interrupts.wanted
                 view.update(progress)
+                for technique in progress.techniques:
+                    if technique not in named:
+                        named.append(technique)
+                        view.name(technique, progress.elapsed)
             return "stop" if interrupts.wanted else None
 
         found = _evolve(settings, resume, on_progress, began)
@@ -245,7 +253,8 @@ def _run(
 
         from selftaught.cli.summary import print_summary
 
-        print_summary(Console(highlight=False, markup=False), found, title=title, repeat=repeat, notes=notes)
+        console = Console(highlight=False, markup=False)
+        print_summary(console, found, title=title, repeat=repeat, notes=notes, techniques=present)
     return found
 
 

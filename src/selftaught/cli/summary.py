@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["print_summary", "verdict"]
 
 
-def print_summary(console: Console, found: Evolution, *, title: str, repeat: str, notes: Sequence[str] = ()) -> None:
+def print_summary(
+    console: Console,
+    found: Evolution,
+    *,
+    title: str,
+    repeat: str,
+    notes: Sequence[str] = (),
+    techniques: Sequence[str] = (),
+) -> None:
     """Print the table of scores, the verdict, the program and where everything is."""
     plain = not console.encoding.lower().startswith("utf")
     wrap = console.is_terminal
@@ -50,6 +58,9 @@ def print_summary(console: Console, found: Evolution, *, title: str, repeat: str
         say(f"  {name}:", "cyan")
         for line in lines or ["pass"]:
             say(f"      {line}")
+    if techniques:
+        say()
+        say(f"  techniques: {', '.join(techniques)}", "bold")
     say()
     for note in dict.fromkeys([*found.warnings, *notes]):
         say(f"note: {' '.join(note.split())}", "yellow")

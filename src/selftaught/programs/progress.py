@@ -38,6 +38,7 @@ class Progress:
         restarts: how often the population began again.
         islands: populations at work.
         text_kind: the task, as the text format of programs names it.
+        techniques: names of what the best program does, when it was last looked at; of the winner when done.
 
     >>> Progress("search", programs=10).best_program is None
     True
@@ -58,6 +59,7 @@ class Progress:
     restarts: int = 0
     islands: int = 1
     text_kind: str = "regression"
+    techniques: tuple[str, ...] = ()
 
 
 OnProgress = Callable[[Progress], Any]

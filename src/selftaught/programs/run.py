@@ -17,6 +17,7 @@ from selftaught.programs.finish import Judge
 from selftaught.programs.folder import RunFolder
 from selftaught.programs.islands import CHUNK, Crew, Found, Solo, Team
 from selftaught.programs.kernel import load_kernel
+from selftaught.programs.naming import Naming
 from selftaught.programs.opponents import constant_fitness, least_squares_fitness, reference_fitness
 from selftaught.programs.problems import Problem
 from selftaught.programs.program import Program
@@ -29,6 +30,8 @@ __all__ = ["Run"]
 
 CHECKPOINT_SECONDS = 2.5
 REFERENCE_SHARE = 0.1  # of the seconds given, for scikit-learn on the final tasks
+NAMING_SHARE = 0.01  # of the seconds given, for naming what was passed over during the search
+NAMING_SECONDS = 300.0  # what that is a share of without a limit of time
 QUICK_TASKS = 4  # search tasks the reference is tried on in the first second
 NEVER = 2.0  # a target fitness that nothing reaches
 SURE = 1.0 - 1e-12
@@ -62,6 +65,8 @@ class Run:
         self._history: list[Improvement] = []
         self._fresh: list[Improvement] = []
         self._best: Program | None = None
+        self._naming = Naming(problem.search)
+        self._techniques: tuple[str, ...] = ()
         self._rate = (time.perf_counter(), self.programs_before, 0.0)
         self._team: Team | None = None
         self._interrupted = False
@@ -133,6 +138,7 @@ class Run:
         self._baselines.update(judge.warm_up())
         # Here and not in the first step of the search, so that it is told as what it is, and once for all islands.
         Island(self.settings, tasks, 0, evaluator).run(0, 0)
+        self._naming.of(Program())  # its imports take longer than the first names may
         if self.settings.seconds is not None:
             # Done now, so that the end of the search costs what is planned for it.
             judge.prepare(REFERENCE_SHARE * self.settings.seconds)
@@ -230,6 +236,8 @@ class Run:
         self._history += improvements
         self._fresh += improvements
         self._remember(improvements)
+        top = max(improvements, key=lambda found: found.fitness)
+        self._techniques = self._naming.watch(top, elapsed=self.elapsed) or self._techniques
         if self._store is not None:
             self._store.tell(self._study, self._trials(improvements, first))
 
@@ -288,7 +296,7 @@ class Run:
                 phase, programs, counts.get("evaluated", 0), rate, hits / max(hits + counts.get("evaluated", 0), 1),
                 self.elapsed, None if math.isinf(left) else max(left, 0.0), team.best_fitness() if team else 0.0,
                 self._best, dict(self._baselines), fresh, message, counts.get("restarts", 0),
-                team.living if team else self.settings.workers, self.problem.text_kind,
+                team.living if team else self.settings.workers, self.problem.text_kind, self._techniques,
             )
         )  # fmt: skip
 
@@ -322,6 +330,9 @@ class Run:
             )
         result = self._result(chosen.found, judge, chosen.fitness, test, baselines, programs, reason, cpu_of_team)
         result.save()
+        self._naming.finish(self._history, seconds=NAMING_SHARE * (self.settings.seconds or NAMING_SECONDS))
+        self._naming.save(self.folder.path / "timeline.json", self._history)
+        self._techniques = self._naming.of(chosen.found.program)
         self._tell("done", reason)
         return result
 

@@ -1,0 +1,99 @@
+"""Name the techniques of a run's improvements as they come, within a small share of its time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from selftaught.errors import SelftaughtError
+from selftaught.programs.checkpoint import write_atomically
+from selftaught.programs.program import Program
+from selftaught.programs.result import Improvement
+from selftaught.programs.tasksets import TaskSet
+
+__all__ = ["Naming"]
+
+SHARE = 0.03  # of the time since the start
+AT_ONCE = 1.0  # seconds of naming that a run may always spend, so that the first seconds have names
+Key = tuple[int, int, int]
+
+
+class Naming:
+    """The techniques of improvements, by `explain.name_techniques` on the search tasks.
+
+    Args:
+        tasks: the search tasks.
+    """
+
+    def __init__(self, tasks: TaskSet) -> None:
+        self._tasks = tasks
+        self._names: dict[Key, tuple[str, ...]] = {}
+        self._spent = 0.0
+        self._best = -np.inf
+
+    def watch(self, found: Improvement, *, elapsed: float) -> tuple[str, ...] | None:
+        """Return the techniques of an improvement over all before; None when it is none, or when time is short."""
+        if found.fitness <= self._best:
+            return None
+        self._best = found.fitness
+        if self._spent > max(AT_ONCE, SHARE * elapsed):
+            return None
+        return self._name(found)
+
+    def finish(self, history: Sequence[Improvement], *, seconds: float) -> None:
+        """Name what was passed over, the latest first, until the seconds are over; the best is always named."""
+        stop = time.perf_counter() + seconds
+        for number, found in enumerate(reversed(best_so_far(history))):
+            if number and time.perf_counter() >= stop:
+                return
+            self._name(found)
+
+    def save(self, path: Path, history: Sequence[Improvement]) -> None:
+        """Write a list with the techniques of every named improvement, in the order they were found."""
+        moments = [
+            {
+                "programs": found.programs,
+                "elapsed": found.elapsed,
+                "fitness": found.fitness,
+                "techniques": list(self._names[_key(found)]),
+                "island": found.island,
+            }
+            for found in best_so_far(history)
+            if _key(found) in self._names
+        ]
+        write_atomically(path, (json.dumps(moments, indent=1) + "\n").encode())
+
+    def of(self, program: Program) -> tuple[str, ...]:
+        """Return the techniques of a program."""
+        from selftaught.programs.explain.techniques import name_techniques
+
+        try:
+            return tuple(one.name for one in name_techniques(program, self._tasks))
+        except (SelftaughtError, ArithmeticError, np.linalg.LinAlgError):
+            return ()  # experiments on a wild program may fail; that names nothing and must not end a search
+
+    def _name(self, found: Improvement) -> tuple[str, ...]:
+        key = _key(found)
+        if key not in self._names:
+            began = time.perf_counter()
+            self._names[key] = self.of(found.program)
+            self._spent += time.perf_counter() - began
+        return self._names[key]
+
+
+def best_so_far(history: Sequence[Improvement]) -> list[Improvement]:
+    """Return the improvements over all islands, in the order they were found."""
+    best, kept = -np.inf, []
+    for found in sorted(history, key=lambda one: one.elapsed):
+        if found.fitness > best:
+            best = found.fitness
+            kept.append(found)
+    return kept
+
+
+def _key(found: Improvement) -> Key:
+    return found.island, found.programs, found.parent
