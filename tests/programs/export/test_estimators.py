@@ -189,3 +189,28 @@ def test_wrong_options_are_told_by_fit(model: Any, wanted: str) -> None:
 def test_a_run_folder_is_a_program(tmp_path: Path) -> None:
     (tmp_path / "program.txt").write_text(format_program(linear_for(3, 0.1), task="classes 3"), encoding="utf-8")
     assert EvolvedClassifier(tmp_path, random_state=0).fit(*IRIS).program_ == linear_for(3, 0.1)
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_an_evolved_program_that_diverges_gives_way_to_the_linear_learner(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search judges programs on parts of the rows; one that breaks on all of them must not end in an error."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    y = x[:, 0] - x[:, 1] if not classes else np.digitize(x[:, 0], [0.0, 0.8][: classes - 1])
+    broken = "v2 = 1 / v5" if classes == 3 else "s1 = log(s4)"
+    program = f"selftaught-program 1\nsetup:\n    s4 = -1\npredict:\n    {broken}\nlearn:\n    pass\n"
+    task = "classes 3" if classes == 3 else "binary" if classes else "regression"
+    wild = given_program(program, task=task)
+    monkeypatch.setattr(
+        "selftaught.programs.export.estimators.search_program", lambda *_, **__: (wild, "a table"), raising=True
+    )
+    model = EvolvedClassifier() if classes else EvolvedRegressor()
+    with pytest.warns(UserWarning, match="hand-written linear learner is fitted instead"):
+        model.fit(x, y)
+    assert model.score(x, y) > 0.7
+    assert model.comparison_ == ""
+    given = EvolvedClassifier(wild) if classes else EvolvedRegressor(wild)
+    with pytest.raises(DivergedError):
+        given.fit(x, y)

@@ -14,12 +14,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from selftaught.errors import DataError, InputError
+from selftaught.errors import DataError, DivergedError, InputError
 from selftaught.programs.export.columns import ColumnMap, Scale
 from selftaught.programs.export.given import given_program
 from selftaught.programs.export.lanes import HeadKind, LaneLearner
 from selftaught.programs.export.live import has_state
-from selftaught.programs.export.searching import MAX_FEATURES, Budget, search_program
+from selftaught.programs.export.searching import MAX_FEATURES, Budget, hand_written, search_program
 from selftaught.programs.parse import ParsedProgram
 from selftaught.programs.program import Program
 from selftaught.programs.settings import epochs_for
@@ -120,6 +120,26 @@ class _Evolved(BaseEstimator):
             num_lanes=lanes, seed=self._seed,
         )  # fmt: skip
 
+    def _train_found(self, x: NDArray[Any], y: NDArray[Any], num_classes: int) -> None:
+        """Train; where an evolved program diverges on all the rows, train the hand-written learner instead.
+
+        The search judged it on parts of the rows, so it may. A given program is the user's choice: that error is told.
+        """
+        try:
+            self._train(x, y)
+        except DivergedError as error:
+            if self.program is not None:
+                raise
+            warnings.warn(
+                f"the evolved program diverges on the whole data ({error}); the hand-written linear learner is fitted "
+                "instead; a larger budget may find a steadier program",
+                UserWarning,
+                stacklevel=3,
+            )
+            self._install(hand_written(num_classes if self._learner.kind == "classes" else 0, self.task_), num_classes)
+            self.comparison_ = ""
+            self._train(x, y)
+
     def _train(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         """Go through the rows `epochs` times, in another order each time."""
         features, labels = self._columns.apply(x), self._labels(y)
@@ -205,7 +225,7 @@ class EvolvedRegressor(RegressorMixin, _Evolved):
             self._refuse_constant()
         scaled = self._target.apply(y)
         self._begin(X, scaled, 0)
-        self._train(X, scaled)
+        self._train_found(X, scaled, 0)
         return self
 
     def partial_fit(self, X: Any, y: Any) -> EvolvedRegressor:
@@ -282,7 +302,7 @@ class EvolvedClassifier(ClassifierMixin, _Evolved):
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._check_classes()
         self._begin(X, numbers, len(self.classes_))
-        self._train(X, numbers)
+        self._train_found(X, numbers, len(self.classes_))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EvolvedClassifier:
