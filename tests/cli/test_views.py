@@ -169,11 +169,12 @@ def test_numbers_read_and_written() -> None:
 def test_marks_of_others_stand_beside_a_run_on_their_data(tmp_path: Path) -> None:
     found = make_believe(steps=3)(on_progress=lambda _: None, began=time.perf_counter(), out=tmp_path)
     same_data = replace(found, settings={"preset": "projected_pairs", "data": "cifar10"})
-    on = Console(file=io.StringIO(), width=100)
+    on = Console(file=io.StringIO(), width=80)
     print_summary(on, same_data, title="cifar10", repeat="again")
     text = on.file.getvalue()
-    assert re.search(r"100 processes, 12 h +0\.707 +published", text)
+    assert re.search(r"100 processes +0\.707 +published", text)
+    assert "…" not in text
     assert "0.729" in same_data.compare()
-    other = Console(file=io.StringIO(), width=100)
+    other = Console(file=io.StringIO(), width=80)
     print_summary(other, found, title="digits", repeat="again")
     assert "published" not in other.file.getvalue() + found.compare()
