@@ -5,8 +5,9 @@ Names are loaded at their first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from selftaught.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from selftaught.programs.explain.ablation import Drop, ablate
@@ -54,14 +55,4 @@ _HOMES = {
     "UnseenTasks": "unseen",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"selftaught.programs.explain.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'selftaught.programs.explain' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _lazy_names(__name__, _HOMES, globals())
