@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from selftaught.datasets import load
+from selftaught.datasets import load, parquet
 from selftaught.errors import DataError, SelftaughtError
 from selftaught.examples import Examples
 from selftaught.seeds import rng_for
@@ -285,21 +283,27 @@ def test_a_parquet_file_without_rows_is_an_error(tmp_path: Path) -> None:
         load(tmp_path / "a.parquet")
 
 
-def test_a_panic_of_the_parquet_reader_is_one_line(tmp_path: Path) -> None:
+def test_a_panic_of_the_parquet_reader_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Rust writes about a panic to the file descriptor, where no Python handler sees it."""
     (tmp_path / "a.parquet").write_bytes(_parquet())
-    code = (
-        "import os, sys, polars as pl\n"
+    panic = (
+        "import os, polars as pl\n"
         "def panic(*_):\n"
         "    os.write(2, b'thread panicked at somewhere.rs:1\\n')\n"
-        "    raise pl.exceptions.PanicException('it broke')\n"
+        "    raise pl.exceptions.PanicException('it\\nbroke')\n"
         "pl.read_parquet = panic\n"
-        "from selftaught.cli import main\n"
-        "main(['data', sys.argv[1]])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a.parquet")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "not a readable Parquet file: it broke" in done.stderr
+    monkeypatch.setattr(parquet, "_DECODER", panic + parquet._DECODER)
+    with pytest.raises(DataError, match=r"is not a readable Parquet file: it broke$"):
+        load(tmp_path / "a.parquet")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_aborts_the_parquet_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An abort ends the process that decodes, not this one."""
+    (tmp_path / "a.parquet").write_bytes(_parquet())
+    monkeypatch.setattr(parquet, "_DECODER", "import os, sys\nsys.stdin.buffer.read()\nos.abort()\n")
+    with pytest.raises(DataError, match=r"the decoder \(SIGABRT\); the file is damaged"):
+        load(tmp_path / "a.parquet")

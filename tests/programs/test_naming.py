@@ -43,9 +43,7 @@ def test_a_gradient_step_is_named_and_nothing_is_not(tmp_path: Path, monkeypatch
     assert second["techniques"] == list(names.of(linear_learner(0.05)))
 
 
-def test_naming_keeps_to_its_share_and_catches_up_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_naming_keeps_to_its_share_and_catches_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "AT_ONCE", -1.0)
     names = Naming(TASKS)
     history = [found(number, number / 10, linear_learner(0.01 * number)) for number in range(1, 5)]

@@ -17,10 +17,11 @@ from selftaught.datasets.frames import is_frame, to_polars
 from selftaught.datasets.hub import HUB_PREFIX, read_hub
 from selftaught.datasets.images import image_folder
 from selftaught.datasets.map_style import examples_from_map_style, is_map_style
+from selftaught.datasets.parquet import read_parquet
 from selftaught.datasets.reading import one_line, reading
 from selftaught.datasets.tables import TableOptions, examples_from_frame
 from selftaught.datasets.targets import TargetKind, check_kind
-from selftaught.datasets.text_tables import read_parquet, read_text_table
+from selftaught.datasets.text_tables import read_text_table
 from selftaught.errors import DataError, InputError, did_you_mean
 from selftaught.examples import Examples
 

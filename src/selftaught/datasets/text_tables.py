@@ -1,14 +1,9 @@
-"""Read .csv and .tsv files, packed with gzip or not, and Parquet files into a polars frame."""
+"""Read .csv and .tsv files, packed with gzip or not, into a polars frame."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +13,9 @@ from selftaught.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MISSING_TEXTS", "check_names", "read_parquet", "read_text_table"]
+__all__ = ["MISSING_TEXTS", "check_names", "read_text_table"]
 
 MISSING_TEXTS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
-_PARQUET_MAGIC = b"PAR1"
 
 
 def check_names(names: list[str], *, what: str) -> None:
@@ -118,46 +112,3 @@ def _check_lines(text: str, separator: str, path: Path) -> tuple[list[str], int]
     if not rows:
         raise DataError(f"{path} has a header line but no data lines")
     return header, rows
-
-
-@contextmanager
-def _quiet_panics() -> Iterator[None]:
-    """Keep from the terminal what Rust writes there about a panic before polars raises it.
-
-    It goes to the file descriptor, past `sys.stderr`. What was written is passed on when nothing was raised.
-    """
-    sys.stderr.flush()
-    try:
-        before = os.dup(2)
-    except OSError:  # no standard error: nothing to keep from it
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-        held.seek(0)
-        sys.stderr.write(held.read().decode(errors="replace"))
-
-
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a Parquet file.
-
-    Raises:
-        DataError: it is damaged, truncated, empty, or no Parquet file.
-    """
-    import polars as pl
-
-    data = file_bytes(path)
-    if len(data) < 12 or data[:4] != _PARQUET_MAGIC or data[-4:] != _PARQUET_MAGIC:
-        raise DataError(
-            f"{path} is not a readable Parquet file: it must begin and end with PAR1 (truncated or damaged?)"
-        )
-    try:
-        with reading(path, "Parquet file"), _quiet_panics():
-            return pl.read_parquet(io.BytesIO(data))
-    except pl.exceptions.PanicException as error:  # a BaseException: polars' own code failed
-        raise DataError(f"{path} is not a readable Parquet file: {one_line(error)}") from error

@@ -14,7 +14,19 @@ from selftaught.programs.classic import insert_at, remove_at
 from selftaught.programs.constants import CONSTANT_KINDS
 from selftaught.programs.instructions import alter_constant, draw_constants, pack, set_constant
 from selftaught.programs.jit import compiled
-from selftaught.programs.layout import FIRST, LEAST, MOST, MOVES_AT, NUM_MOVES, NUM_OPS, OPS, R_SIZES, SHAPE, SLOTS
+from selftaught.programs.layout import (
+    BESIDE,
+    FIRST,
+    LEAST,
+    MOST,
+    MOVES_AT,
+    NUM_MOVES,
+    NUM_OPS,
+    OPS,
+    R_SIZES,
+    SHAPE,
+    SLOTS,
+)
 from selftaught.programs.liveness import AFTER, CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
 from selftaught.programs.streams import below, uniform
 
@@ -57,7 +69,7 @@ def held_slots(code, sizes, shape):
 @compiled
 def draw_input(state, rules, kind, held):
     """Draw an input slot, mostly one that holds something."""
-    count = rules[SLOTS, kind]
+    count = rules[SHAPE, kind - 1]
     slot = below(state, count)
     if uniform(state) < READ_HELD:
         for _ in range(8):
@@ -168,7 +180,10 @@ def grow_program(state, rules, code, sizes):
             if kind == 0:
                 break
             insert_at(code, sizes, part, first)
-            if not _write(state, rules, part, code, first, kind, slot, everything):
+            held = everything
+            if rules[BESIDE, 0]:
+                held = np.uint64(rules[BESIDE, 0]) | outside | (wanted if part == 2 else output)
+            if not _write(state, rules, part, code, first, kind, slot, held):
                 remove_at(code, sizes, part, first)
                 continue
             wanted = _needed(code, first, first + 1, wanted, shape) & ~outside
@@ -230,7 +245,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):
         draw -= numbers[MOVES_AT + move]
         move += 1
     shape = rules[SHAPE]
-    held = held_slots(code, sizes, shape)
+    held = held_slots(code, sizes, shape) | np.uint64(rules[BESIDE, 0])
     if move == 4:
         # A new instruction before place `at` of a function, writing a slot that is live there.
         parts = 0

@@ -29,13 +29,14 @@ PAD_SIZE = 416
 
 # ---- rules: rows of an int64 array (ROWS, 72)
 OPS, NUM_OPS, LEAST, MOST, SHAPE, FIRST, SLOTS, ACTIONS, OPTIONS = 0, 3, 4, 5, 6, 7, 8, 9, 10
-RULE_ROWS = 11
+BESIDE = 11  # the slots, as a mask, of the program that additions stand beside; 0 in other runs
+RULE_ROWS = 12
 
 # ---- rules[OPTIONS]
 (
     MODE, POPULATION, TOURNAMENT, PRINTS, SCREEN, PAPER, TRIES, START, NUM_ACTIONS,
-    HURDLE, FORGET_AFTER, RESTART, LEXICASE, NICHES,
-) = range(14)  # fmt: skip
+    HURDLE, FORGET_AFTER, RESTART, LEXICASE, NICHES, ADD,
+) = range(15)  # fmt: skip
 CLASSIC, LIVE, RANDOM = 0, 1, 2
 
 # ---- numbers (float64)

@@ -11,12 +11,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from selftaught.programs.classic import mutate_classic, random_program
+from selftaught.programs.additions import (
+    ADDITION,
+    REFINING,
+    add_programs,
+    base_line,
+    begin_run,
+    note_length,
+    stand_beside,
+)
+from selftaught.programs.classic import mutate_classic, random_program, remove_at
 from selftaught.programs.evaluate import evaluate_live, fingerprint
 from selftaught.programs.graphs import graph_key
 from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
+    ADD,
     COST_LIMIT,
     COSTS_AT,
     EPOCHS,
@@ -70,8 +80,10 @@ from selftaught.programs.people import (
     REJECTED,
     RESTARTED_AT,
     RESTARTS,
+    RUN_KIND,
     RUN_LENGTH,
     SCREENED,
+    SHORTEN_AT,
     STEPS,
     STUCK,
     fitness_of,
@@ -89,6 +101,9 @@ __all__ = ["run_classic", "run_live"]
 
 SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that partial ideas last
 MOST_STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
+REFINING_SHARE = 4  # a run of refining is this many times shorter than others
+GROWN = 0.7  # share of additions that are grown, not changed
+SHORTENING = 0.004  # fitness that a program may lose when it is shortened, before additions stand beside it
 TRY_STEPS = 20  # train steps that a try in vain counts as, so that a call keeps to its time
 
 
@@ -223,7 +238,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
-        restart_when_due(counters, rules)
+        restart_when_due(rows, codes, counters, rules)
         slot = counters[NEXT]
         parent, move = np.int64(-1), np.int64(-1)
         if counters[FILLED] < population or rules[OPTIONS, MODE] == RANDOM:
@@ -254,22 +269,27 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
 
 
 @compiled
-def restart_when_due(counters, rules):
+def restart_when_due(rows, codes, counters, rules):
     """Begin again with an empty population after a run's length; each run is half as long again as the last.
 
     Runs succeed early or not at all, so many short runs beat a long one; the growth bounds what is lost on
-    problems that need long ones. Scores, keys and the best programs are kept.
+    problems that need long ones. Scores, keys and the best programs are kept. Says whether a run began.
     """
     if rules[OPTIONS, RESTART] == 0:
-        return
+        return False
     if counters[RUN_LENGTH] == 0:
         counters[RUN_LENGTH] = rules[OPTIONS, RESTART]
-    if counters[PROGRAMS] - counters[RESTARTED_AT] >= counters[RUN_LENGTH]:
+    length = counters[RUN_LENGTH] // REFINING_SHARE if counters[RUN_KIND] == REFINING else counters[RUN_LENGTH]
+    if counters[PROGRAMS] - counters[RESTARTED_AT] >= length:
         counters[RESTARTED_AT] = counters[PROGRAMS]
         counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
         counters[RESTARTS] += 1
         counters[FILLED] = 0
         counters[NEXT] = 0
+        if rules[OPTIONS, ADD] == 1:
+            begin_run(rows, codes, counters, rules)
+        return True
+    return False
 
 
 @compiled
@@ -300,17 +320,55 @@ def select(counters, state, rows, rules):
 
 
 @compiled
-def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):
-    """Write a program never scored before; `found` gets its parent, move and key; False when tries run out."""
+def _key(code, sizes, shape, pad):
+    """Return a live program's key (two uint64) and its structure's."""
+    low, high, structure = canonical_key(code, sizes, shape, pad[NAMES:])
+    if not has_random(code, sizes):
+        low = graph_key(code, sizes, shape, pad[GRAPH:], True)
+        structure = graph_key(code, sizes, shape, pad[GRAPH:], False)
+        high = structure
+    return low, high, structure
+
+
+@compiled
+def _copy(code, sizes, copy, copy_sizes):
+    total = 0
+    for part in range(3):
+        copy_sizes[part] = sizes[part]
+        total += sizes[part]
+    for i in range(total):
+        for k in range(4):
+            copy[i, k] = code[i, k]
+
+
+@compiled
+def propose(
+    rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, whole, whole_sizes,
+    beside, found,
+):  # fmt: skip
+    """Write a program never scored before; `found` gets its parent, move and key; False when tries run out.
+
+    `code` is what becomes a member of the population and `whole` what is scored: the same, or its sum with the
+    program it stands beside. `beside` is that one, its sizes, its slots' names, and whether this is such a run.
+    """
+    base, base_sizes, names, adding = beside
     filled = counters[FILLED]
     shape = rules[SHAPE]
     beginning = counters[PROGRAMS] - counters[RESTARTED_AT] < rules[OPTIONS, POPULATION]
+    beginning &= rules[OPTIONS, START] == 0 and counters[RUN_KIND] != REFINING
     for _ in range(rules[OPTIONS, TRIES]):
         parent, move = np.int64(-1), np.int64(-1)
         if filled == 0 and rules[OPTIONS, START] != 0:
             _copy_start(start, code, sizes)
-        elif filled == 0 or (beginning and rules[OPTIONS, START] == 0) or uniform(state) < numbers[FRESH]:
+        elif (
+            filled == 0
+            or beginning
+            or (adding and uniform(state) < GROWN)
+            or (not adding and uniform(state) < numbers[FRESH])
+        ):
             grow_program(state, rules, code, sizes)
+            if adding:
+                parent = rows[base_line(rules), R_BORN]
         else:
             chosen = select(counters, state, rows, rules)
             parent = rows[chosen, R_BORN]
@@ -331,14 +389,15 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
         if not _within(sizes, rules) or (count == 0 and filled > 0 and rules[OPTIONS, START] == 0):
             counters[REJECTED] += 1
             continue
-        if rules[OPTIONS, SCREEN] == 1 and not learns(code, sizes, shape, pad[NAMES:]):
+        if adding:
+            add_programs(base, base_sizes, names, code, sizes, shape, whole, whole_sizes)
+            live_form(whole, whole_sizes, shape, marks)
+        else:
+            _copy(code, sizes, whole, whole_sizes)
+        if rules[OPTIONS, SCREEN] == 1 and not learns(whole, whole_sizes, shape, pad[NAMES:]):
             counters[SCREENED] += 1
             continue
-        low, high, structure = canonical_key(code, sizes, shape, pad[NAMES:])
-        if not has_random(code, sizes):
-            low = graph_key(code, sizes, shape, pad[GRAPH:], True)
-            structure = graph_key(code, sizes, shape, pad[GRAPH:], False)
-            high = structure
+        low, high, structure = _key(whole, whole_sizes, shape, pad)
         if recall(memo, low, high) >= 0:
             counters[KEY_HITS] += 1
             continue
@@ -346,6 +405,33 @@ def propose(rows, codes, counters, state, memo, rules, numbers, start, pad, mark
         found[4] = np.int64(structure)
         return True
     return False
+
+
+@compiled
+def _shorten(rows, codes, counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, out):
+    """Try the program that additions will stand beside without one of its instructions; keep what is as good.
+
+    One instruction a call; SHORTEN_AT is the next, -1 when all were tried.
+    """
+    line, at = base_line(rules), counters[SHORTEN_AT]
+    take(rows, codes, line, code, sizes)
+    if at >= sizes[0] + sizes[1] + sizes[2]:
+        counters[SHORTEN_AT] = -1
+        return
+    part = 0 if at < sizes[0] else 1 if at < sizes[0] + sizes[1] else 2
+    remove_at(code, sizes, part, at)
+    live_form(code, sizes, rules[SHAPE], marks)
+    counters[SHORTEN_AT] = at + 1
+    if rules[OPTIONS, SCREEN] == 1 and not learns(code, sizes, rules[SHAPE], pad[NAMES:]):
+        return
+    low, high, structure = _key(code, sizes, rules[SHAPE], pad)
+    counters[PROGRAMS] += 1
+    value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
+    longer = fitness_of(rows, line)
+    if value >= longer - SHORTENING:
+        parent = rows[line, R_BORN]
+        put(rows, codes, line, code, sizes, longer, low, high, structure, counters[PROGRAMS], parent, 6, out)
+        counters[SHORTEN_AT] = at
 
 
 @compiled
@@ -392,37 +478,57 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     """
     code = np.zeros((codes.shape[1] + 64, 4), np.int32)
     sizes = np.zeros(3, np.int64)
+    whole = np.zeros((2 * codes.shape[1] + 64, 4), np.int32)
+    whole_sizes = np.zeros(3, np.int64)
+    base = np.zeros((codes.shape[1] + 64, 4), np.int32)
+    base_sizes = np.zeros(3, np.int64)
+    names = np.zeros((3, 64), np.int64)
+    own = rules.copy()
+    adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
     found = np.zeros(5, np.int64)
     out = np.zeros(work[TASKS] + 1)
     began = counters[STEPS]
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
-        restart_when_due(counters, rules)
-        if not propose(rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, found):
+        begins = restart_when_due(rows, codes, counters, rules)
+        shortening = counters[RUN_KIND] == ADDITION and counters[SHORTEN_AT] >= 0
+        if shortening:
+            _shorten(rows, codes, counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, out)
+        if begins or shortening:
+            adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
+            continue
+        if not propose(
+            rows,
+            codes,
+            counters,
+            state,
+            memo,
+            own,
+            numbers,
+            start,
+            pad,
+            marks,
+            code,
+            sizes,
+            whole,
+            whole_sizes,
+            (base, base_sizes, names, adding),
+            found,
+        ):
             counters[STUCK] += 1
             if counters[STUCK] > MOST_STUCK:
                 return 2
             began -= TRY_STEPS * rules[OPTIONS, TRIES]
             continue
         counters[STUCK] = 0
-        low, high = np.uint64(found[2]), np.uint64(found[3])
+        low, high, structure = np.uint64(found[2]), np.uint64(found[3]), found[4]
         counters[PROGRAMS] += 1
-        value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
-        note_best(
-            rows,
-            codes,
-            counters,
-            rules[OPTIONS, POPULATION],
-            code,
-            sizes,
-            value,
-            low,
-            high,
-            found[4],
-            found[0],
-            found[1],
-            out,
-        )
-        settle(rows, codes, counters, state, rules, code, sizes, value, low, high, found[4], found[0], found[1], out)
+        value = score(counters, memo, prints, rules, numbers, work, pad, marks, whole, whole_sizes, low, high, out)
+        born = (low, high, structure, found[0], found[1], out)
+        note_best(rows, codes, counters, rules[OPTIONS, POPULATION], whole, whole_sizes, value, *born)
+        if rules[OPTIONS, ADD] == 1:
+            at = (low, high, structure, counters[PROGRAMS], found[0], found[1], out)
+            note_length(rows, codes, rules, whole, whole_sizes, value, *at)
+        settle(rows, codes, counters, state, rules, code, sizes, value, *born)
     return 1 if _solved(rows, counters, rules, numbers) else 0

@@ -66,7 +66,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "projected_pairs": {
             **_PAIRS, "examples": "cifar10", "num_tasks": 10, "num_train": 8000, "num_valid": 1000,
-            "population": 300, "sizes": (6, 10, 22), "least": (1, 1, 1), "cost_factor": 2.0,
+            "slots": (8, 14, 3), "population": 300, "sizes": (6, 10, 22), "least": (1, 1, 1), "cost_factor": 2.0,
         },
         "full": {
             **_PAIRS, "examples": "cifar10", "num_tasks": 10, "operators": "full", "sizes": (21, 21, 45),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from selftaught.errors import InputError, ResumeError
 from selftaught.programs import layout as at
 from selftaught.programs import people
+from selftaught.programs.additions import ADDITION
 from selftaught.programs.baselines import linear_learner, two_layer_network
 from selftaught.programs.classic import ACTIONS
 from selftaught.programs.evaluate import Evaluator, shape_of
@@ -144,10 +145,17 @@ def make_rules(settings: EvolveSettings, tasks: TaskSet) -> NDArray[np.int64]:
         at.RESTART: 0 if has_start else live.get("restart_populations", 0) * settings.population,
         at.LEXICASE: live.get("lexicase", 0),
         at.NICHES: live.get("niches", 0),
+        at.ADD: bool(live.get("add", 0)) and _adds(settings, tasks),
     }
     for place, value in options.items():
         rules[at.OPTIONS, place] = int(value)
     return rules
+
+
+def _adds(settings: EvolveSettings, tasks: TaskSet) -> bool:
+    """Say whether runs of additions pay: measured on tasks with classes; sums need Predict's addition."""
+    needed = "vector_add" if tasks.num_classes else "scalar_add"
+    return tasks.metric != "rmse" and needed in settings.operators["predict"]
 
 
 def _prints(settings: EvolveSettings, tasks: TaskSet) -> bool:
@@ -193,8 +201,10 @@ class Island:
         self.settings, self.index = settings, index
         self.evaluator = evaluator or Evaluator(tasks)
         longest = max(sum(settings.most), 1)
-        lines = settings.population + people.NUM_BEST + people.NUM_EVENTS
         self.rules = make_rules(settings, tasks)
+        lines = settings.population + people.NUM_BEST + people.NUM_EVENTS
+        if self.rules[at.OPTIONS, at.ADD]:
+            lines += 1 + longest + 1  # what additions stand beside; the best program of each length
         self.numbers = make_numbers(settings, tasks)
         self.rows = np.zeros((lines, at.ROW_SIZE + tasks.count), np.int64)
         self.codes = np.zeros((lines, longest, 4), np.int32)
@@ -254,11 +264,21 @@ class Island:
         return float(self.rows[first, at.R_FITNESS].view(np.float64)) if self.counters[people.BEST_COUNT] else 0.0
 
     def best(self) -> list[tuple[Program, float, int]]:
-        """Return (program, fitness, programs when it was found) of the best ones, best first."""
+        """Return (program, fitness, programs when it was found) of the best ones, best first.
+
+        After them come the best of each length where the search keeps those: on other tasks a short one may win.
+        """
         first = self.settings.population
-        lines = range(first, first + int(self.counters[people.BEST_COUNT]))
-        return [(self._program(i), float(self.rows[i, at.R_FITNESS].view(np.float64)), int(self.rows[i, at.R_BORN]))
-                for i in lines]  # fmt: skip
+        lines = list(range(first, first + int(self.counters[people.BEST_COUNT])))
+        seen = {self.rows[i, [at.R_LOW, at.R_HIGH]].tobytes() for i in lines}
+        for i in range(first + people.NUM_BEST + people.NUM_EVENTS + 1, len(self.rows)):
+            if self._fitness(i) > 0 and self.rows[i, [at.R_LOW, at.R_HIGH]].tobytes() not in seen:
+                lines.append(i)
+        lines.sort(key=lambda i: -self._fitness(i))
+        return [(self._program(i), self._fitness(i), int(self.rows[i, at.R_BORN])) for i in lines]
+
+    def _fitness(self, line: int) -> float:
+        return float(self.rows[line, at.R_FITNESS].view(np.float64))
 
     def _program(self, line: int) -> Program:
         return Program.decode(self.codes[line], self.rows[line, at.R_SIZES : at.R_SIZES + 3])
@@ -283,15 +303,26 @@ class Island:
 
     # ---- migration
 
+    @property
+    def _adding(self) -> bool:
+        return bool(self.counters[people.RUN_KIND] == ADDITION)
+
     def offer(self, round_number: int) -> Migrants:
-        """Return copies of uniformly drawn members, a function of the seed, the round and the island."""
-        filled = int(self.counters[people.FILLED])
+        """Return copies of uniformly drawn members, a function of the seed, the round and the island.
+
+        Additions mean nothing beside another program: while they are searched the best programs travel.
+        """
+        first, filled = 0, int(self.counters[people.FILLED])
+        if self._adding:
+            first, filled = self.settings.population, int(self.counters[people.BEST_COUNT])
         rng = rng_for(self.settings.seed, "migration", round_number, "offer", self.index)
-        chosen = rng.choice(filled, min(self.settings.num_migrants, filled), replace=False)
+        chosen = first + rng.choice(filled, min(self.settings.num_migrants, filled), replace=False)
         return Migrants(self.rows[chosen].copy(), self.codes[chosen].copy())
 
     def accept(self, migrants: Migrants, round_number: int) -> None:
-        """Put migrants in the place of uniformly drawn members."""
+        """Put migrants in the place of uniformly drawn members, unless the members are additions."""
+        if self._adding:
+            return
         rng = rng_for(self.settings.seed, "migration", round_number, "place", self.index)
         filled = int(self.counters[people.FILLED])
         count = min(filled, len(migrants.rows))

@@ -41,6 +41,7 @@ LIVE_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "restart_populations": 50,  # a run lasts this many populations, then the search begins again
         "lexicase": 20,  # members in the pool a parent is chosen from, task by task
         "niches": 1,
+        "add": 1,  # every second and third run builds on the best program, where the tasks have classes
     }
 )
 FORGET_AFTER = 100  # hits after which a program with random draws is scored again

@@ -251,9 +251,7 @@ def stateful_slots(live: Program, kind: int) -> list[str]:
     """
     flow = flow_of(live, kind)
     _, reached = flow.ever(flow.score)
-    written = {
-        (OPERATORS[i.op].out, i.out) for place, i in places(live) if _in_predict(place) and OPERATORS[i.op].out
-    }
+    written = {(OPERATORS[i.op].out, i.out) for place, i in places(live) if _in_predict(place) and OPERATORS[i.op].out}
     from_predict = {slot for slot in written & flow.states(flow.score)}
     return [f"{letter}{number}" for letter, number in sorted(from_predict & reached)]
 

@@ -61,5 +61,3 @@ def replace_at(program: Program, place: Place, instruction: Instruction) -> Prog
     parts = {one: list(function) for one, function in program.functions()}
     parts[name][line] = instruction
     return Program(*(tuple(parts[one]) for one in FUNCTIONS))
-
-

@@ -75,9 +75,7 @@ class Scorer:
         streams, other orders of the training examples). Two such means over `seeds` evaluations differ by 1.96
         times the deviation below in 5 % of the cases. A floor is at least 1e-4.
         """
-        means = [
-            self._evaluator(number).score_many([program]).mean() for number in range(1000, 1000 + max(repeats, 2))
-        ]
+        means = [self._evaluator(number).score_many([program]).mean() for number in range(1000, 1000 + max(repeats, 2))]
         deviation = float(np.std(means, ddof=1))
         return max(LEAST_FLOOR, 1.96 * deviation * float(np.sqrt(2 / self._seeds)))
 
