@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from selftaught.claims.techniques import TECHNIQUES, live_form
+from selftaught.claims.techniques import TECHNIQUES
 from selftaught.programs import Program, linear_learner, parse_program, two_layer_network
+from selftaught.programs.live_form import without_dead_code as live_form
 from selftaught.programs.opponents import network_for
 
 HEAD = "selftaught-program 1\nslots: 8 scalars, 9 vectors, 3 matrices\ntask: regression\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from selftaught.datasets import load, tasks
 from selftaught.programs import layout as at
 from selftaught.programs import people
 from selftaught.programs.additions import (
@@ -19,6 +20,7 @@ from selftaught.programs.additions import (
 from selftaught.programs.builtin import builtin_tasks
 from selftaught.programs.evaluate import Evaluator, shape_of
 from selftaught.programs.operators import OPERATORS
+from selftaught.programs.opponents import linear_for
 from selftaught.programs.parse import parse_program
 from selftaught.programs.program import Program
 from selftaught.programs.search import STATE, Island
@@ -50,9 +52,9 @@ BOTH = program(
 )
 
 
-def total(first: Program, second: Program, tasks: TaskSet = TASKS) -> Program:
+def total(first: Program, second: Program, on: TaskSet = TASKS) -> Program:
     """Return the sum of two programs, as the search makes it."""
-    shape = shape_of(SLOTS, tasks)
+    shape = shape_of(SLOTS, on)
     names, code, sizes = np.zeros((3, 64), np.int64), np.zeros((99, 4), np.int32), np.zeros(3, np.int64)
     (base, base_sizes), (other, other_sizes) = first.encode(), second.encode()
     private_slots(base, base_sizes, shape, names)
@@ -60,8 +62,8 @@ def total(first: Program, second: Program, tasks: TaskSet = TASKS) -> Program:
     return Program.decode(code, sizes)
 
 
-def scores(program: Program, tasks: TaskSet = TASKS) -> list[float]:
-    return list(Evaluator(tasks).score(program))
+def scores(program: Program, on: TaskSet = TASKS) -> list[float]:
+    return list(Evaluator(on).score(program))
 
 
 def test_the_sum_of_two_learners_learns_from_the_error_of_the_sum() -> None:
@@ -85,11 +87,18 @@ def test_sums_of_numbers_and_of_class_scores() -> None:
     constant = program("setup:\n  s2 = 0.25\npredict:\n  s1 = s2 + s3\nlearn:\n  pass\n", "regression")
     shifted = program("setup:\n  s2 = 0.5\npredict:\n  s1 = s2 + s3\nlearn:\n  pass\n", "regression")
     assert scores(total(constant, constant, numbers), numbers) == scores(shifted, numbers)
+    flowers = TaskSet.stack(tasks(load("iris"), kind="classes", count=2, seed=0), seed=0)
+    still = program("setup:\n  pass\npredict:\n  v2 = v4 + v5\nlearn:\n  pass\n", "classes 3")
+    learner = linear_for(3, 0.05)
+    assert scores(total(learner, still, flowers), flowers) == scores(learner, flowers)
+    assert scores(total(still, learner, flowers), flowers) == scores(learner, flowers)
+    twice = total(learner, learner, flowers)
+    assert np.mean(scores(twice, flowers)) > np.mean(scores(still, flowers)) + 0.1
+    assert scores(twice, flowers) != scores(learner, flowers)
 
 
-@pytest.mark.parametrize("tasks", [TASKS], ids=["binary"])
-def test_private_slots_are_apart_and_at_the_top(tasks: TaskSet) -> None:
-    shape = shape_of(SLOTS, tasks)
+def test_private_slots_are_apart_and_at_the_top() -> None:
+    shape = shape_of(SLOTS, TASKS)
     names = np.zeros((3, 64), np.int64)
     code, sizes = LINEAR.encode()
     counts = private_slots(code, sizes, shape, names)

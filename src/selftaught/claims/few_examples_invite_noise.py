@@ -85,8 +85,9 @@ def plan(config: Adaptation) -> list[Part]:
 def measure(config: Adaptation, part: Part) -> list[dict[str, Any]]:
     """Run one search; say which techniques the winner shows."""
     from selftaught.claims.searching import Limits, problem_of, search, warm_up
-    from selftaught.claims.techniques import TECHNIQUES, live_form
+    from selftaught.claims.techniques import TECHNIQUES
     from selftaught.programs.evaluate import Evaluator
+    from selftaught.programs.live_form import without_dead_code
     from selftaught.programs.opponents import network_for
     from selftaught.programs.parse import parse_program
     from selftaught.programs.text import format_program
@@ -109,7 +110,7 @@ def measure(config: Adaptation, part: Part) -> list[dict[str, Any]]:
         )  # fmt: skip
         warm_up(problem)
         found = search(problem, Limits(config.programs))
-    winner = live_form(parse_program(found["program"], "winner").program, several_classes=bool(classes))
+    winner = without_dead_code(parse_program(found["program"], "winner").program, several_classes=bool(classes))
     start_scores = Evaluator(problem.final).score(start)
     return [
         {

@@ -56,9 +56,9 @@ def measure(config: LivenessPays, part: Part) -> list[dict[str, Any]]:
     import numpy as np
 
     from selftaught.claims.populations import population
-    from selftaught.claims.techniques import live_form
     from selftaught.claims.timing import rates, scoring
     from selftaught.programs.evaluate import Evaluator
+    from selftaught.programs.live_form import without_dead_code
     from selftaught.programs.operators import IS_RANDOM
     from selftaught.programs.program import Program
 
@@ -68,7 +68,7 @@ def measure(config: LivenessPays, part: Part) -> list[dict[str, Any]]:
     codes, sizes, slots = batch
     evaluator = Evaluator(tasks, lanes=16)
     kept, all_run = (evaluator.score_codes(codes, sizes, slots, live=live).mean(axis=1) for live in (True, False))
-    programs = [live_form(Program.decode(code, size)) for code, size in zip(codes, sizes, strict=True)]
+    programs = [without_dead_code(Program.decode(code, size)) for code, size in zip(codes, sizes, strict=True)]
     sure = np.array([not any(IS_RANDOM[i.op] for _, lines in p.functions() for i in lines) for p in programs])
     passes = {"live": scoring(batch, tasks, 16, live=True), "all": scoring(batch, tasks, 16, live=False)}
     found = rates(passes, repeats=config.repeats, seconds=config.seconds)

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from selftaught.programs.liveness import compact, find_live
 from selftaught.programs.operators import BY_NAME, IS_RANDOM, OPERATORS
 from selftaught.programs.program import Instruction, Program, Slots
 from selftaught.programs.reference import LaneMemory, Streams, execute
 
-__all__ = ["TECHNIQUES", "has_noise", "live_form", "rate_decays", "rate_from_weights"]
+__all__ = ["TECHNIQUES", "has_noise", "rate_decays", "rate_from_weights"]
 
 _SCALES = {BY_NAME[name].id for name in ("scalar_multiply", "scalar_divide", "vector_scale", "matrix_scale")}
 _SUMS = {BY_NAME[name].id for name in ("matrix_add", "matrix_subtract")}
@@ -24,25 +23,6 @@ _MATRIX_MEAN, _ROW_MEANS, _VECTOR_MEAN = (
 )
 STEPS = 100  # examples that a schedule is followed for
 SHRUNK = 0.9  # a rate that ends below this share of where it began has decayed
-
-
-def live_form(program: Program, *, several_classes: bool = False) -> Program:
-    """Return a program without its dead instructions.
-
-    Args:
-        program: any program.
-        several_classes: True where the prediction is v2, not s1.
-    """
-    code, sizes = program.encode()
-    slots = program.slots()
-    vectors = max(slots.vectors, 3) if several_classes else slots.vectors
-    shape = np.array([slots.scalars, vectors, slots.matrices, 2 if several_classes else 0, 0, 0], np.int64)
-    marks = np.zeros((2, len(code) + 1), np.uint64)
-    total = -1
-    while total != (count := int(find_live(code, sizes, shape, marks))):
-        compact(code, sizes, marks)
-        total = count
-    return Program.decode(code, sizes)
 
 
 def has_noise(program: Program) -> bool:

@@ -21,6 +21,7 @@ from selftaught.programs.people import (
     FILLED,
     NUM_BEST,
     NUM_EVENTS,
+    PROGRAMS,
     RESTARTS,
     RUN_KIND,
     SHORTEN_AT,
@@ -55,10 +56,11 @@ def base_line(rules):
 
 
 @compiled
-def note_length(rows, codes, rules, code, sizes, fitness, low, high, structure, born, parent, move, cases):
+def note_length(rows, codes, counters, rules, code, sizes, fitness, low, high, structure, parent, move, cases):
     """Keep the best program of each length: what additions stand beside is short."""
     line = base_line(rules) + 1 + sizes[0] + sizes[1] + sizes[2]
     if line < rows.shape[0] and fitness > fitness_of(rows, line):
+        born = counters[PROGRAMS]
         put(rows, codes, line, code, sizes, fitness, low, high, structure, born, parent, move, cases)
 
 
@@ -83,6 +85,7 @@ def begin_run(rows, codes, counters, rules):
         codes[line] = codes[chosen]
         counters[SHORTEN_AT] = 0
     elif counters[RUN_KIND] == REFINING:
+        rows[base_line(rules)] = rows[best]
         counters[FILLED] = min(counters[BEST_COUNT], best)
         for i in range(counters[FILLED]):
             rows[i] = rows[best + i]
@@ -188,8 +191,7 @@ def stand_beside(rows, codes, counters, rules, own, base, base_sizes, names):
             own[MOST, part] = max(rules[LEAST, part], (rules[MOST, part] + 1) // 2)
     elif counters[RUN_KIND] == REFINING:
         for part in range(3):
-            best = rows[rules[OPTIONS, POPULATION], R_SIZES + part]
-            own[MOST, part] = min(rules[MOST, part], best + GROWTH)
+            own[MOST, part] = min(rules[MOST, part], rows[base_line(rules), R_SIZES + part] + GROWTH)
     if counters[RUN_KIND] != ADDITION or counters[SHORTEN_AT] >= 0:
         return False
     take(rows, codes, base_line(rules), base, base_sizes)

@@ -13,6 +13,7 @@ import numpy as np
 
 from selftaught.programs.additions import (
     ADDITION,
+    FROM_NOTHING,
     REFINING,
     add_programs,
     base_line,
@@ -101,6 +102,7 @@ __all__ = ["run_classic", "run_live"]
 
 SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that partial ideas last
 MOST_STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
+SOON_STUCK = 10  # the same, before a run of additions or of refining gives way to the next
 REFINING_SHARE = 4  # a run of refining is this many times shorter than others
 GROWN = 0.7  # share of additions that are grown, not changed
 SHORTENING = 0.004  # fitness that a program may lose when it is shortened, before additions stand beside it
@@ -280,16 +282,22 @@ def restart_when_due(rows, codes, counters, rules):
     if counters[RUN_LENGTH] == 0:
         counters[RUN_LENGTH] = rules[OPTIONS, RESTART]
     length = counters[RUN_LENGTH] // REFINING_SHARE if counters[RUN_KIND] == REFINING else counters[RUN_LENGTH]
-    if counters[PROGRAMS] - counters[RESTARTED_AT] >= length:
-        counters[RESTARTED_AT] = counters[PROGRAMS]
-        counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
-        counters[RESTARTS] += 1
-        counters[FILLED] = 0
-        counters[NEXT] = 0
-        if rules[OPTIONS, ADD] == 1:
-            begin_run(rows, codes, counters, rules)
-        return True
-    return False
+    if counters[PROGRAMS] - counters[RESTARTED_AT] < length:
+        return False
+    _restart(rows, codes, counters, rules)
+    return True
+
+
+@compiled
+def _restart(rows, codes, counters, rules):
+    counters[RESTARTED_AT] = counters[PROGRAMS]
+    counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
+    counters[RESTARTS] += 1
+    counters[FILLED] = 0
+    counters[NEXT] = 0
+    counters[STUCK] = 0
+    if rules[OPTIONS, ADD] == 1:
+        begin_run(rows, codes, counters, rules)
 
 
 @compiled
@@ -408,30 +416,36 @@ def propose(
 
 
 @compiled
-def _shorten(rows, codes, counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, out):
-    """Try the program that additions will stand beside without one of its instructions; keep what is as good.
+def _propose_shorter(rows, codes, counters, rules, pad, marks, code, sizes, found):
+    """Write the program that additions will stand beside without one of its instructions, the next one.
 
-    One instruction a call; SHORTEN_AT is the next, -1 when all were tried.
+    SHORTEN_AT is the next, -1 when all were tried. False where there is nothing to score.
     """
     line, at = base_line(rules), counters[SHORTEN_AT]
     take(rows, codes, line, code, sizes)
     if at >= sizes[0] + sizes[1] + sizes[2]:
         counters[SHORTEN_AT] = -1
-        return
+        return False
     part = 0 if at < sizes[0] else 1 if at < sizes[0] + sizes[1] else 2
     remove_at(code, sizes, part, at)
     live_form(code, sizes, rules[SHAPE], marks)
     counters[SHORTEN_AT] = at + 1
     if rules[OPTIONS, SCREEN] == 1 and not learns(code, sizes, rules[SHAPE], pad[NAMES:]):
-        return
+        return False
     low, high, structure = _key(code, sizes, rules[SHAPE], pad)
-    counters[PROGRAMS] += 1
-    value = score(counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, low, high, out)
+    found[0], found[1] = rows[line, R_BORN], np.int64(6)
+    found[2], found[3], found[4] = np.int64(low), np.int64(high), np.int64(structure)
+    return True
+
+
+@compiled
+def _keep_shorter(rows, codes, counters, rules, code, sizes, value, low, high, structure, parent, move, cases):
+    """Let a shorter program take the place of the one that additions will stand beside where it is as good."""
+    line = base_line(rules)
     longer = fitness_of(rows, line)
     if value >= longer - SHORTENING:
-        parent = rows[line, R_BORN]
-        put(rows, codes, line, code, sizes, longer, low, high, structure, counters[PROGRAMS], parent, 6, out)
-        counters[SHORTEN_AT] = at
+        put(rows, codes, line, code, sizes, longer, low, high, structure, counters[PROGRAMS], parent, move, cases)
+        counters[SHORTEN_AT] -= 1
 
 
 @compiled
@@ -484,51 +498,45 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     base_sizes = np.zeros(3, np.int64)
     names = np.zeros((3, 64), np.int64)
     own = rules.copy()
-    adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
+    adding, stale = False, True
     found = np.zeros(5, np.int64)
     out = np.zeros(work[TASKS] + 1)
     began = counters[STEPS]
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
-        begins = restart_when_due(rows, codes, counters, rules)
+        stale |= restart_when_due(rows, codes, counters, rules)
+        if stale:
+            adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
         shortening = counters[RUN_KIND] == ADDITION and counters[SHORTEN_AT] >= 0
         if shortening:
-            _shorten(rows, codes, counters, memo, prints, rules, numbers, work, pad, marks, code, sizes, out)
-        if begins or shortening:
-            adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
-            continue
-        if not propose(
-            rows,
-            codes,
-            counters,
-            state,
-            memo,
-            own,
-            numbers,
-            start,
-            pad,
-            marks,
-            code,
-            sizes,
-            whole,
-            whole_sizes,
-            (base, base_sizes, names, adding),
-            found,
-        ):
+            ready = _propose_shorter(rows, codes, counters, rules, pad, marks, whole, whole_sizes, found)
+        else:
+            ready = propose(
+                rows, codes, counters, state, memo, own, numbers, start, pad, marks, code, sizes, whole, whole_sizes,
+                (base, base_sizes, names, adding), found,
+            )  # fmt: skip
+        if not ready and not shortening:
             counters[STUCK] += 1
-            if counters[STUCK] > MOST_STUCK:
-                return 2
             began -= TRY_STEPS * rules[OPTIONS, TRIES]
+            if counters[RUN_KIND] == FROM_NOTHING and counters[STUCK] > MOST_STUCK:
+                return 2
+            if counters[RUN_KIND] != FROM_NOTHING and counters[STUCK] > SOON_STUCK:
+                _restart(rows, codes, counters, rules)
+                stale = True
             continue
-        counters[STUCK] = 0
-        low, high, structure = np.uint64(found[2]), np.uint64(found[3]), found[4]
-        counters[PROGRAMS] += 1
-        value = score(counters, memo, prints, rules, numbers, work, pad, marks, whole, whole_sizes, low, high, out)
-        born = (low, high, structure, found[0], found[1], out)
-        note_best(rows, codes, counters, rules[OPTIONS, POPULATION], whole, whole_sizes, value, *born)
-        if rules[OPTIONS, ADD] == 1:
-            at = (low, high, structure, counters[PROGRAMS], found[0], found[1], out)
-            note_length(rows, codes, rules, whole, whole_sizes, value, *at)
-        settle(rows, codes, counters, state, rules, code, sizes, value, *born)
+        if ready:
+            counters[STUCK] = 0
+            low, high, structure = np.uint64(found[2]), np.uint64(found[3]), found[4]
+            counters[PROGRAMS] += 1
+            value = score(counters, memo, prints, rules, numbers, work, pad, marks, whole, whole_sizes, low, high, out)
+            about = (low, high, structure, found[0], found[1], out)
+            note_best(rows, codes, counters, rules[OPTIONS, POPULATION], whole, whole_sizes, value, *about)
+            if rules[OPTIONS, ADD] == 1:
+                note_length(rows, codes, counters, rules, whole, whole_sizes, value, *about)
+            if shortening:
+                _keep_shorter(rows, codes, counters, rules, whole, whole_sizes, value, *about)
+            else:
+                settle(rows, codes, counters, state, rules, code, sizes, value, *about)
+        stale = shortening
     return 1 if _solved(rows, counters, rules, numbers) else 0

@@ -13,7 +13,7 @@ from selftaught.errors import InputError
 from selftaught.programs import Program, TaskSet, linear_learner, parse_program, two_layer_network
 from selftaught.programs.explain import Language, Scorer, ablate, shorten, unseen_tasks
 from selftaught.programs.explain.bits import constant_bits, digits_of
-from selftaught.programs.explain.live_form import keep_live, places, without
+from selftaught.programs.explain.places import keep_live, places, without
 from selftaught.programs.explain.shortening import Shortening
 from selftaught.programs.explain.simpler import bypasses, fewer_digits, removals, rewirings
 

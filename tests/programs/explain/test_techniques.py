@@ -13,7 +13,7 @@ from selftaught.errors import InputError
 from selftaught.programs import OPERATORS, Instruction, Program, linear_learner, parse_program, two_layer_network
 from selftaught.programs.explain import TECHNIQUES, name_techniques
 from selftaught.programs.explain.dataflow import flow_of
-from selftaught.programs.explain.live_form import places
+from selftaught.programs.explain.places import places
 from tests.programs.explain.labelled import Labelled, read_labelled, tasks_of
 
 LABELLED = read_labelled()

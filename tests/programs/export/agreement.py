@@ -9,7 +9,7 @@ import numpy as np
 
 from selftaught.programs.builtin import builtin_tasks
 from selftaught.programs.evaluate import Evaluator
-from selftaught.programs.export import live_form
+from selftaught.programs.live_form import live_form
 from selftaught.programs.operators import OPERATORS
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.search import Island

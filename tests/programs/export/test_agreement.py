@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from selftaught.programs.evaluate import Evaluator
-from selftaught.programs.export import live_form, to_c, to_python
+from selftaught.programs.export import to_c, to_python
+from selftaught.programs.live_form import live_form
 from selftaught.programs.operators import OPERATORS
 from selftaught.programs.program import Program
 from tests.programs.export.agreement import (

@@ -211,6 +211,9 @@ def test_an_evolved_program_that_diverges_gives_way_to_the_linear_learner(
         model.fit(x, y)
     assert model.score(x, y) > 0.7
     assert model.comparison_ == ""
+    with pytest.warns(UserWarning, match="hand-written linear learner is fitted instead"):
+        model = clone(model).partial_fit(x, y, **({"classes": np.unique(y)} if classes else {}))
+    assert model.partial_fit(x, y).score(x, y) > 0.7
     given = EvolvedClassifier(wild) if classes else EvolvedRegressor(wild)
     with pytest.raises(DivergedError):
         given.fit(x, y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from selftaught.programs.explain.live_form import keep_live, places, without
+from selftaught.programs.explain.places import keep_live, places, without
 from selftaught.programs.explain.scoring import Scorer, spread_of
 from selftaught.programs.program import Program
 from selftaught.programs.text import format_instruction

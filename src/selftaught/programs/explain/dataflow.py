@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from selftaught.programs.explain.live_form import Place
+from selftaught.programs.explain.places import Place
 from selftaught.programs.liveness import BINARY, CLASSES
 from selftaught.programs.operators import IS_PARTIAL, IS_RANDOM, OPERATORS
 from selftaught.programs.program import Instruction, Program

@@ -13,7 +13,7 @@ from selftaught.programs.explain.ablation import Drop, ablate
 from selftaught.programs.explain.bits import Language
 from selftaught.programs.explain.dataflow import flow_of
 from selftaught.programs.explain.formula import Formula, formulas
-from selftaught.programs.explain.live_form import Place, keep_live, places, without
+from selftaught.programs.explain.places import Place, keep_live, places, without
 from selftaught.programs.explain.scoring import Scorer
 from selftaught.programs.explain.shortening import shorten
 from selftaught.programs.explain.simpler import bypasses
@@ -179,7 +179,7 @@ def explain(
     guide, confirm, report = (
         Scorer(one, seeds=seeds, seed=seed) for one in (unseen.guide, unseen.confirm, unseen.report)
     )
-    live = keep_live(program, report.kind, slots)
+    live = keep_live(program, report.kind)
     language = _language(live, slots or unseen.slots, unseen)
     shortening = shorten(live, guide, confirm, report, language=language, seed=seed)
     fitness = report.score([live, shortening.program])

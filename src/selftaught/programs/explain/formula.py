@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from selftaught.programs.explain.dataflow import Flow, Slot, Value, flow_of
-from selftaught.programs.explain.live_form import keep_live
 from selftaught.programs.explain.notation import ATOM, ZERO, Term, number, write
+from selftaught.programs.explain.places import keep_live
 from selftaught.programs.liveness import CLASSES, REGRESSION
 from selftaught.programs.program import Program
 from selftaught.programs.text import format_constant, format_instruction

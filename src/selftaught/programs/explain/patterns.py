@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from selftaught.programs.explain.dataflow import Flow, Slot, Value
-from selftaught.programs.explain.live_form import Place
+from selftaught.programs.explain.places import Place
 
 __all__ = [
     "NONLINEAR",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selftaught.programs.explain.bits import Language
-from selftaught.programs.explain.live_form import keep_live, places, without
+from selftaught.programs.explain.places import keep_live, places, without
 from selftaught.programs.explain.scoring import Scorer, spread_of
 from selftaught.programs.explain.simpler import fewer_digits, removals, rewirings
 from selftaught.programs.explain.unseen import some_tasks

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from selftaught.errors import ProgramError
 from selftaught.programs.explain.bits import digits_of
-from selftaught.programs.explain.live_form import Place, keep_live, places, replace_at, without
+from selftaught.programs.explain.places import Place, keep_live, places, replace_at, without
 from selftaught.programs.operators import IS_PARTIAL, OPERATORS
 from selftaught.programs.program import Instruction, Program
 

@@ -13,7 +13,7 @@ from selftaught.errors import InputError
 from selftaught.programs.evaluate import kind_of
 from selftaught.programs.explain.dataflow import Flow, flow_of
 from selftaught.programs.explain.experiments import Experiments
-from selftaught.programs.explain.live_form import Place, keep_live
+from selftaught.programs.explain.places import Place, keep_live
 from selftaught.programs.explain.trained import train
 from selftaught.programs.program import Program
 from selftaught.programs.tasksets import TaskSet

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from selftaught.programs.export.c_export import CodeSize, CSource, to_c
     from selftaught.programs.export.estimators import EvolvedClassifier, EvolvedRegressor
     from selftaught.programs.export.given import given_program
-    from selftaught.programs.export.live import has_state, live_form
     from selftaught.programs.export.python_export import to_python
 
 __all__ = [
@@ -24,8 +23,6 @@ __all__ = [
     "EvolvedClassifier",
     "EvolvedRegressor",
     "given_program",
-    "live_form",
-    "has_state",
 ]
 
 _HOMES = {
@@ -36,8 +33,6 @@ _HOMES = {
     "EvolvedClassifier": "estimators",
     "EvolvedRegressor": "estimators",
     "given_program": "given",
-    "live_form": "live",
-    "has_state": "live",
 }
 
 __getattr__, __dir__ = _lazy_names(__name__, _HOMES, globals())

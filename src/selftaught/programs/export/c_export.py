@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selftaught.errors import InputError
-from selftaught.programs.export.live import Slot, live_form, slots_read, slots_used
+from selftaught.programs.live_form import Slot, live_form, slots_read, slots_used
 from selftaught.programs.operators import IS_RANDOM, OPERATORS
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import classes_of, format_constant, format_instruction, format_program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from selftaught.errors import DataError, DivergedError, InputError
 from selftaught.programs.export.columns import ColumnMap, Scale
 from selftaught.programs.export.given import given_program
 from selftaught.programs.export.lanes import HeadKind, LaneLearner
-from selftaught.programs.export.live import has_state
 from selftaught.programs.export.searching import MAX_FEATURES, Budget, hand_written, search_program
+from selftaught.programs.live_form import has_state
 from selftaught.programs.parse import ParsedProgram
 from selftaught.programs.program import Program
 from selftaught.programs.settings import epochs_for
@@ -120,13 +120,13 @@ class _Evolved(BaseEstimator):
             num_lanes=lanes, seed=self._seed,
         )  # fmt: skip
 
-    def _train_found(self, x: NDArray[Any], y: NDArray[Any], num_classes: int) -> None:
+    def _train_found(self, train: Callable[[], None], num_classes: int) -> None:
         """Train; where an evolved program diverges on all the rows, train the hand-written learner instead.
 
         The search judged it on parts of the rows, so it may. A given program is the user's choice: that error is told.
         """
         try:
-            self._train(x, y)
+            train()
         except DivergedError as error:
             if self.program is not None:
                 raise
@@ -138,7 +138,11 @@ class _Evolved(BaseEstimator):
             )
             self._install(hand_written(num_classes if self._learner.kind == "classes" else 0, self.task_), num_classes)
             self.comparison_ = ""
-            self._train(x, y)
+            train()
+
+    def _learn_rows(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+        """Go through the rows once, in their order."""
+        self._learner.learn(self._columns.apply(x), self._labels(y), range(len(x)))
 
     def _train(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         """Go through the rows `epochs` times, in another order each time."""
@@ -225,7 +229,7 @@ class EvolvedRegressor(RegressorMixin, _Evolved):
             self._refuse_constant()
         scaled = self._target.apply(y)
         self._begin(X, scaled, 0)
-        self._train_found(X, scaled, 0)
+        self._train_found(lambda: self._train(X, scaled), 0)
         return self
 
     def partial_fit(self, X: Any, y: Any) -> EvolvedRegressor:
@@ -237,8 +241,12 @@ class EvolvedRegressor(RegressorMixin, _Evolved):
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=first)
         if first:
             self._scale_target(y)
-            self._begin(X, self._target.apply(y), 0)
-        self._learner.learn(self._columns.apply(X), self._labels(self._target.apply(y)), range(len(X)))
+        scaled = self._target.apply(y)
+        if first:
+            self._begin(X, scaled, 0)
+            self._train_found(lambda: self._learn_rows(X, scaled), 0)
+        else:
+            self._learn_rows(X, scaled)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -302,7 +310,7 @@ class EvolvedClassifier(ClassifierMixin, _Evolved):
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._check_classes()
         self._begin(X, numbers, len(self.classes_))
-        self._train_found(X, numbers, len(self.classes_))
+        self._train_found(lambda: self._train(X, numbers), len(self.classes_))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EvolvedClassifier:
@@ -331,7 +339,9 @@ class EvolvedClassifier(ClassifierMixin, _Evolved):
         numbers = np.searchsorted(self.classes_, y)
         if first:
             self._begin(X, numbers, len(self.classes_))
-        self._learner.learn(self._columns.apply(X), self._labels(numbers), range(len(X)))
+            self._train_found(lambda: self._learn_rows(X, numbers), len(self.classes_))
+        else:
+            self._learn_rows(X, numbers)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

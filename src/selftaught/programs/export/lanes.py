@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from selftaught.errors import DivergedError
 from selftaught.programs import meanings
-from selftaught.programs.export.live import live_form
+from selftaught.programs.live_form import live_form
 from selftaught.programs.operators import BY_NAME
 from selftaught.programs.program import Program, Slots
 from selftaught.programs.reference import LaneMemory, Streams, execute

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent
 
-from selftaught.programs.export.live import Slot, has_state, live_form, slots_used
 from selftaught.programs.export.python_text import functions_for, python_statement
+from selftaught.programs.live_form import Slot, has_state, live_form, slots_used
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import classes_of, format_instruction, format_program
 

@@ -1,4 +1,4 @@
-"""The live form of a program in plain Python: what an export keeps, without the compiled engine.
+"""The live form of a program in plain Python: what exports and explanations keep, without the compiled engine.
 
 It is the analysis of `selftaught.programs.liveness`, on instructions instead of encoded records.
 """
@@ -12,7 +12,7 @@ from selftaught.programs.operators import IS_PARTIAL, OPERATORS
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import classes_of
 
-__all__ = ["Slot", "has_state", "live_form", "slots_read", "slots_used"]
+__all__ = ["Slot", "has_state", "live_form", "slots_read", "slots_used", "without_dead_code"]
 
 Slot = tuple[str, int]
 """Kind ('s', 'v' or 'm') and number."""
@@ -36,6 +36,20 @@ def slots_used(instructions: Iterable[Instruction]) -> set[Slot]:
     return used
 
 
+def without_dead_code(program: Program, *, several_classes: bool = False) -> Program:
+    """Return the program without the instructions that no prediction depends on.
+
+    Args:
+        program: any program.
+        several_classes: True where the prediction is v2 and v1 the label, not s1 and s0.
+
+    >>> from selftaught.programs import linear_learner
+    >>> without_dead_code(linear_learner(0.1)) == linear_learner(0.1)
+    True
+    """
+    return _analyse(program, several_classes)[0]
+
+
 def live_form(program: Program, *, task: str = "regression") -> Program:
     """Return the program without the instructions that no prediction depends on.
 
@@ -45,12 +59,8 @@ def live_form(program: Program, *, task: str = "regression") -> Program:
 
     Raises:
         ProgramError: the task is none of these, or the program writes the label of a task of several classes.
-
-    >>> from selftaught.programs import linear_learner
-    >>> live_form(linear_learner(0.1)) == linear_learner(0.1)
-    True
     """
-    return _analyse(program, task)[0]
+    return without_dead_code(program, several_classes=_several_classes(program, task))
 
 
 def has_state(program: Program, *, task: str = "regression") -> bool:
@@ -58,20 +68,23 @@ def has_state(program: Program, *, task: str = "regression") -> bool:
 
     Such a program's predictions depend on what it predicted before.
     """
-    live, on_entry = _analyse(program, task)
+    live, on_entry = _analyse(program, _several_classes(program, task))
     written = {(OPERATORS[i.op].out, i.out) for i in live.predict}
     return bool(written & on_entry)
 
 
-def _analyse(program: Program, task: str) -> tuple[Program, set[Slot]]:
+def _several_classes(program: Program, task: str) -> bool:
+    if not classes_of(task):
+        return False
+    if any(OPERATORS[i.op].out == "v" and i.out == 1 for _, part in program.functions() for i in part):
+        raise ProgramError("v1 holds the label in a task of several classes and cannot be written")
+    return True
+
+
+def _analyse(program: Program, several_classes: bool) -> tuple[Program, set[Slot]]:
     """Return the live form and the slots live on entry to Predict."""
-    outside: set[Slot] = {("s", 0), ("v", 0)}
-    output: Slot = ("s", 1)
-    if classes_of(task):
-        outside.add(("v", 1))
-        output = ("v", 2)
-        if any(OPERATORS[i.op].out == "v" and i.out == 1 for _, part in program.functions() for i in part):
-            raise ProgramError("v1 holds the label in a task of several classes and cannot be written")
+    outside: set[Slot] = {("s", 0), ("v", 0), ("v", 1)} if several_classes else {("s", 0), ("v", 0)}
+    output: Slot = ("v", 2) if several_classes else ("s", 1)
     into_predict: set[Slot] = set()
     into_learn: set[Slot] = set()
     while True:

@@ -7,7 +7,7 @@ import pytest
 
 from selftaught.errors import ProgramError
 from selftaught.programs.baselines import linear_learner, two_layer_network
-from selftaught.programs.export import has_state, live_form
+from selftaught.programs.live_form import has_state, live_form
 from selftaught.programs.parse import parse_program
 from selftaught.programs.program import Instruction, Program
 from tests.programs import oracles

@@ -1,12 +1,11 @@
-"""The live form of a program, and programs with instructions taken out."""
+"""The places of a program's instructions, and programs with instructions taken out or changed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
-import numpy as np
-
-from selftaught.programs.liveness import CLASSES, compact, find_live
+from selftaught.programs.live_form import without_dead_code
+from selftaught.programs.liveness import CLASSES
 from selftaught.programs.program import FUNCTIONS, Instruction, Program
 
 __all__ = ["Place", "keep_live", "places", "replace_at", "without"]
@@ -15,23 +14,14 @@ __all__ = ["Place", "keep_live", "places", "replace_at", "without"]
 Place = tuple[str, int]
 
 
-def keep_live(program: Program, kind: int, slots: Sequence[int] | None = None) -> Program:
+def keep_live(program: Program, kind: int) -> Program:
     """Return the program without the instructions that cannot reach a prediction.
 
     Args:
         program: any program.
         kind: what is predicted: `liveness.REGRESSION`, `BINARY` or `CLASSES`.
-        slots: the slot counts to take; the smallest that fit when None.
     """
-    code, sizes = program.encode()
-    scalars, vectors, matrices = slots if slots is not None else program.slots()
-    if kind == CLASSES:
-        vectors = max(vectors, 3)
-    shape = np.array([scalars, vectors, matrices, kind, 0, 0], np.int64)
-    marks = np.zeros((2, len(code) + 1), np.uint64)
-    while find_live(code, sizes, shape, marks) < sizes.sum():
-        compact(code, sizes, marks)
-    return Program.decode(code, sizes)
+    return without_dead_code(program, several_classes=kind == CLASSES)
 
 
 def places(program: Program) -> Iterator[tuple[Place, Instruction]]:
