@@ -207,7 +207,7 @@ class Search:
         )
 
     def _rules(self, numbers: Mapping[str, Any]) -> NDArray[np.int64]:
-        set_up, rules = self.set_up, np.zeros((at.RULE_ROWS, 72), np.int64)
+        set_up, rules = self.set_up, np.zeros((at.RULE_ROWS, at.RULE_WIDTH), np.int64)
         for part, name in enumerate(FUNCTIONS):
             ids = list(set_up.operators[name])
             rules[at.OPS + part, : len(ids)], rules[at.NUM_OPS, part] = ids, len(ids)

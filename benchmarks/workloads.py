@@ -70,7 +70,7 @@ def random_batch(count: int, sizes: tuple[int, int, int], *, fills: bool = True,
         fills: whether Predict and Learn may fill vectors and matrices with random numbers.
         seed: seed of the draw.
     """
-    rules = np.zeros((at.RULE_ROWS, 72), np.int64)
+    rules = np.zeros((at.RULE_ROWS, at.RULE_WIDTH), np.int64)
     body = BODY if fills else tuple(number for number in BODY if number not in FILLS)
     for part, ids in enumerate((SETUP, body, body)):
         rules[at.OPS + part, : len(ids)], rules[at.NUM_OPS, part] = ids, len(ids)

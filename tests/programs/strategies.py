@@ -31,7 +31,7 @@ def _possible(operator: Operator, slots: Slots) -> bool:
 
 @st.composite
 def instructions(
-    draw: st.DrawFn, slots: Slots = DEFAULT_SLOTS, operators: Sequence[int] = tuple(range(65))
+    draw: st.DrawFn, slots: Slots = DEFAULT_SLOTS, operators: Sequence[int] = tuple(range(len(OPERATORS)))
 ) -> Instruction:
     """Draw any valid instruction with these slots and operators."""
     operator = OPERATORS[draw(st.sampled_from([op for op in operators if _possible(OPERATORS[op], slots)]))]
@@ -48,7 +48,7 @@ def instructions(
 def programs(
     draw: st.DrawFn,
     slots: Slots = DEFAULT_SLOTS,
-    operators: Sequence[int] = tuple(range(65)),
+    operators: Sequence[int] = tuple(range(len(OPERATORS))),
     max_size: int = 8,
 ) -> Program:
     """Draw any valid program of up to `max_size` instructions a function."""

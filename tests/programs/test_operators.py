@@ -36,9 +36,9 @@ KNOWN_IDS = {
 
 
 def test_ids_are_those_of_the_original() -> None:
-    assert [operator.id for operator in OPERATORS] == list(range(65))
+    assert [operator.id for operator in OPERATORS] == list(range(len(OPERATORS)))
     assert {name: BY_NAME[name].id for name in KNOWN_IDS} == KNOWN_IDS
-    assert len(BY_NAME) == 65
+    assert len(BY_NAME) == len(OPERATORS) >= 65
 
 
 @pytest.mark.parametrize("operator", OPERATORS[1:], ids=lambda operator: operator.name)
@@ -83,8 +83,8 @@ def test_operator_sets() -> None:
     assert OPERATOR_SETS["network"]["predict"] == (1, 31, 48, 27, 23)
     assert OPERATOR_SETS["network"]["learn"] == (1, 2, 3, 18, 23, 16, 25, 28, 39)
     assert OPERATOR_SETS["full"]["setup"] == tuple(range(56, 65))
-    assert OPERATOR_SETS["full"]["predict"] == (*range(56), 60, 61)
-    assert OPERATOR_SETS["all"]["predict"] == tuple(range(65))
+    assert OPERATOR_SETS["full"]["predict"] == (*range(56), 60, 61, *range(65, len(OPERATORS)))
+    assert OPERATOR_SETS["all"]["predict"] == tuple(range(len(OPERATORS)))
 
 
 def test_the_table_needs_no_compiler() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from selftaught.errors import ProgramError
 from selftaught.programs.baselines import linear_learner, two_layer_network
+from selftaught.programs.operators import OPERATORS
 from selftaught.programs.program import Instruction, Program, Slots
 from tests.programs.strategies import programs, random_program
 
@@ -51,7 +52,7 @@ def test_constants_are_float32() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ((65,), "operator 65 does not exist; ids run from 0 to 64"),
+        ((250,), f"operator 250 does not exist; ids run from 0 to {len(OPERATORS) - 1}"),
         ((-1,), "operator -1 does not exist"),
         ((1, 0, 1, 2), "s0 holds the label and cannot be written"),
         ((23, 0, 1, 2), "v0 holds the features and cannot be written"),

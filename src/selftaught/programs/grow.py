@@ -27,7 +27,7 @@ from selftaught.programs.layout import (
     SHAPE,
     SLOTS,
 )
-from selftaught.programs.liveness import AFTER, CLASSES, CONSTANTS, IN1, IN2, OUT, U1, slot_bit
+from selftaught.programs.liveness import AFTER, CLASSES, CONSTANTS, IN1, IN2, OUT, PARTIAL, U1, slot_bit
 from selftaught.programs.streams import below, uniform
 
 __all__ = ["MOVES", "grow_program", "mutate_live", "splice"]
@@ -140,7 +140,7 @@ def _needed(code, first, last, wanted, shape):
         bit = U1 << np.uint64(slot_bit(OUT[op], (word >> 8) & 255, shape))
         if wanted & bit == 0:
             continue
-        if op != 57 and op != 58:
+        if not PARTIAL[op]:
             wanted &= ~bit
         if IN1[op]:
             wanted |= U1 << np.uint64(slot_bit(IN1[op], (word >> 16) & 255, shape))

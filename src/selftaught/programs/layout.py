@@ -27,10 +27,10 @@ NAMES = 88  # 72 places
 GRAPH = 160  # 256 places
 PAD_SIZE = 416
 
-# ---- rules: rows of an int64 array (ROWS, 72)
+# ---- rules: rows of an int64 array (RULE_ROWS, RULE_WIDTH)
 OPS, NUM_OPS, LEAST, MOST, SHAPE, FIRST, SLOTS, ACTIONS, OPTIONS = 0, 3, 4, 5, 6, 7, 8, 9, 10
 BESIDE = 11  # the slots, as a mask, of the program that additions stand beside; 0 in other runs
-RULE_ROWS = 12
+RULE_ROWS, RULE_WIDTH = 12, 256  # an operator's number is a byte
 
 # ---- rules[OPTIONS]
 (
@@ -43,7 +43,7 @@ CLASSIC, LIVE, RANDOM = 0, 1, 2
 MUTATE, SPLICE, MORE, TARGET, COST_LIMIT, FRESH = range(6)
 MOVES_AT, NUM_MOVES = 8, 10
 COSTS_AT = 24
-HURDLE_VALUE = COSTS_AT + 65  # the hurdle, then the first-stage fitness of the last WINDOW programs
+HURDLE_VALUE = COSTS_AT + 256  # the hurdle, then the first-stage fitness of the last WINDOW programs
 WINDOW = 1000
 NUMBERS_SIZE = HURDLE_VALUE + 1 + WINDOW
 

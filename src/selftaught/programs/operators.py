@@ -213,7 +213,7 @@ def _operator(number: int, row: _Row) -> Operator:
 OPERATORS: tuple[Operator, ...] = tuple(_operator(number, row) for number, row in enumerate(_ROWS))
 BY_NAME: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in OPERATORS})
 
-# The table as read-only arrays of 65, for compiled code. Types: 0 none, 1 scalar, 2 vector, 3 matrix.
+# The table as read-only arrays, an element an operator, for compiled code. Types: 0 none, 1 scalar, 2 vector, 3 matrix.
 
 
 def _array(values: list[Any], dtype: type[np.generic]) -> NDArray[Any]:
@@ -242,8 +242,9 @@ def _ids(*names: str) -> tuple[int, ...]:
 
 _DEMO = _ids("scalar_constant", "vector_dot", "scalar_subtract", "scalar_multiply", "vector_scale", "vector_add")
 _FILLS = tuple(range(59, 65))
-_FULL = (*range(56), 60, 61)
-_ALL = tuple(range(65))
+_ADDED = tuple(range(65, len(OPERATORS)))  # what came after the published table
+_FULL = (*range(56), 60, 61, *_ADDED)
+_ALL = tuple(range(len(OPERATORS)))
 
 OPERATOR_SETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {

@@ -115,7 +115,7 @@ def start_program(settings: EvolveSettings) -> Program | None:
 
 def make_rules(settings: EvolveSettings, tasks: TaskSet) -> NDArray[np.int64]:
     """Return the whole numbers that compiled code reads: operators, sizes, slots and options."""
-    rules = np.zeros((at.RULE_ROWS, 72), np.int64)
+    rules = np.zeros((at.RULE_ROWS, at.RULE_WIDTH), np.int64)
     for part, name in enumerate(FUNCTIONS):
         ids = [BY_NAME[word].id for word in settings.operators[name]]
         rules[at.OPS + part, : len(ids)] = ids
