@@ -15,16 +15,13 @@ from selftaught.programs.additions import (
     ADDITION,
     FROM_NOTHING,
     REFINING,
-    add_programs,
     base_line,
     begin_run,
     note_length,
     stand_beside,
 )
-from selftaught.programs.classic import mutate_classic, random_program, remove_at
+from selftaught.programs.classic import mutate_classic, random_program
 from selftaught.programs.evaluate import evaluate_live, fingerprint
-from selftaught.programs.graphs import graph_key
-from selftaught.programs.grow import grow_program, mutate_live, splice
 from selftaught.programs.jit import compiled
 from selftaught.programs.layout import (
     ADD,
@@ -32,15 +29,11 @@ from selftaught.programs.layout import (
     COSTS_AT,
     EPOCHS,
     FORGET_AFTER,
-    FRESH,
-    GRAPH,
     HURDLE,
     HURDLE_ORDERS,
     HURDLE_TRAIN,
     HURDLE_VALUE,
-    LEXICASE,
     MODE,
-    MORE,
     MOST,
     MUTATE,
     NAMES,
@@ -55,9 +48,7 @@ from selftaught.programs.layout import (
     R_STRUCTURE,
     RANDOM,
     RESTART,
-    SCREEN,
     SHAPE,
-    SPLICE,
     START,
     TARGET,
     TASKS,
@@ -65,7 +56,7 @@ from selftaught.programs.layout import (
     TRIES,
     WINDOW,
 )  # fmt: skip
-from selftaught.programs.liveness import canonical_key, compact, find_live, has_random
+from selftaught.programs.liveness import canonical_key, has_random
 from selftaught.programs.memo import count_hit, recall, remember, value_at
 from selftaught.programs.people import (
     BEST_COUNT,
@@ -78,24 +69,21 @@ from selftaught.programs.people import (
     NEXT,
     PRINT_HITS,
     PROGRAMS,
-    REJECTED,
     RESTARTED_AT,
     RESTARTS,
     RUN_KIND,
     RUN_LENGTH,
-    SCREENED,
     SHORTEN_AT,
     STEPS,
     STUCK,
     fitness_of,
     least_fit,
-    lexicase,
     note_best,
     put,
     take,
     tournament,
 )  # fmt: skip
-from selftaught.programs.screens import learns
+from selftaught.programs.proposals import copy_start, live_form, propose, propose_shorter
 from selftaught.programs.streams import uniform
 
 __all__ = ["run_classic", "run_live"]
@@ -104,21 +92,8 @@ SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that
 MOST_STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
 SOON_STUCK = 10  # the same, before a run of additions or of refining gives way to the next
 REFINING_SHARE = 4  # a run of refining is this many times shorter than others
-GROWN = 0.7  # share of additions that are grown, not changed
 SHORTENING = 0.004  # fitness that a program may lose when it is shortened, before additions stand beside it
 TRY_STEPS = 20  # train steps that a try in vain counts as, so that a call keeps to its time
-
-
-@compiled
-def live_form(code, sizes, shape, marks):
-    """Drop dead code until nothing is dead (dropping may free more); liveness is left in `marks`."""
-    total = sizes[0] + sizes[1] + sizes[2]
-    count = find_live(code, sizes, shape, marks)
-    while count < total:
-        compact(code, sizes, marks)
-        total = count
-        count = find_live(code, sizes, shape, marks)
-    return total
 
 
 @compiled
@@ -247,7 +222,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
             if rules[OPTIONS, START] == 0 or rules[OPTIONS, MODE] == RANDOM:
                 random_program(state, rules, rules[MOST], code, sizes)
             else:
-                _copy_start(start, code, sizes)
+                copy_start(start, code, sizes)
             counters[FILLED] = min(counters[FILLED] + 1, population)
         else:
             chosen = tournament(state, rows, rules[OPTIONS, TOURNAMENT], population)
@@ -298,144 +273,6 @@ def _restart(rows, codes, counters, rules):
     counters[STUCK] = 0
     if rules[OPTIONS, ADD] == 1:
         begin_run(rows, codes, counters, rules)
-
-
-@compiled
-def _copy_start(start, code, sizes):
-    total = 0
-    for part in range(3):
-        sizes[part] = start[0, part]
-        total += sizes[part]
-    for i in range(total):
-        for k in range(4):
-            code[i, k] = start[1 + i, k]
-
-
-@compiled
-def _within(sizes, rules):
-    fits = True
-    for part in range(3):
-        fits &= sizes[part] <= rules[MOST, part]
-    return fits
-
-
-@compiled
-def select(counters, state, rows, rules):
-    """Return a parent: by lexicase selection in a pool, or the fittest of a few."""
-    if rules[OPTIONS, LEXICASE] > 0:
-        return lexicase(state, rows, rules[OPTIONS, LEXICASE], counters[FILLED])
-    return tournament(state, rows, rules[OPTIONS, TOURNAMENT], counters[FILLED])
-
-
-@compiled
-def _key(code, sizes, shape, pad):
-    """Return a live program's key (two uint64) and its structure's."""
-    low, high, structure = canonical_key(code, sizes, shape, pad[NAMES:])
-    if not has_random(code, sizes):
-        low = graph_key(code, sizes, shape, pad[GRAPH:], True)
-        structure = graph_key(code, sizes, shape, pad[GRAPH:], False)
-        high = structure
-    return low, high, structure
-
-
-@compiled
-def _copy(code, sizes, copy, copy_sizes):
-    total = 0
-    for part in range(3):
-        copy_sizes[part] = sizes[part]
-        total += sizes[part]
-    for i in range(total):
-        for k in range(4):
-            copy[i, k] = code[i, k]
-
-
-@compiled
-def propose(
-    rows, codes, counters, state, memo, rules, numbers, start, pad, marks, code, sizes, whole, whole_sizes,
-    beside, found,
-):  # fmt: skip
-    """Write a program never scored before; `found` gets its parent, move and key; False when tries run out.
-
-    `code` is what becomes a member of the population and `whole` what is scored: the same, or its sum with the
-    program it stands beside. `beside` is that one, its sizes, its slots' names, and whether this is such a run.
-    """
-    base, base_sizes, names, adding = beside
-    filled = counters[FILLED]
-    shape = rules[SHAPE]
-    beginning = counters[PROGRAMS] - counters[RESTARTED_AT] < rules[OPTIONS, POPULATION]
-    beginning &= rules[OPTIONS, START] == 0 and counters[RUN_KIND] != REFINING
-    for _ in range(rules[OPTIONS, TRIES]):
-        parent, move = np.int64(-1), np.int64(-1)
-        if filled == 0 and rules[OPTIONS, START] != 0:
-            _copy_start(start, code, sizes)
-        elif (
-            filled == 0
-            or beginning
-            or (adding and uniform(state) < GROWN)
-            or (not adding and uniform(state) < numbers[FRESH])
-        ):
-            grow_program(state, rules, code, sizes)
-            if adding:
-                parent = rows[base_line(rules), R_BORN]
-        else:
-            chosen = select(counters, state, rows, rules)
-            parent = rows[chosen, R_BORN]
-            take(rows, codes, chosen, code, sizes)
-            if uniform(state) < numbers[SPLICE]:
-                splice(state, code, sizes, rows, codes, select(counters, state, rows, rules))
-                move = np.int64(100)
-            while True:
-                live_form(code, sizes, shape, marks)
-                if not _within(sizes, rules):
-                    break
-                done = mutate_live(state, rules, numbers, code, sizes, marks)
-                if move < 0:
-                    move = np.int64(done)
-                if uniform(state) >= numbers[MORE]:
-                    break
-        count = live_form(code, sizes, shape, marks)
-        if not _within(sizes, rules) or (count == 0 and filled > 0 and rules[OPTIONS, START] == 0):
-            counters[REJECTED] += 1
-            continue
-        if adding:
-            add_programs(base, base_sizes, names, code, sizes, shape, whole, whole_sizes)
-            live_form(whole, whole_sizes, shape, marks)
-        else:
-            _copy(code, sizes, whole, whole_sizes)
-        if rules[OPTIONS, SCREEN] == 1 and not learns(whole, whole_sizes, shape, pad[NAMES:]):
-            counters[SCREENED] += 1
-            continue
-        low, high, structure = _key(whole, whole_sizes, shape, pad)
-        if recall(memo, low, high) >= 0:
-            counters[KEY_HITS] += 1
-            continue
-        found[0], found[1], found[2], found[3] = parent, move, np.int64(low), np.int64(high)
-        found[4] = np.int64(structure)
-        return True
-    return False
-
-
-@compiled
-def _propose_shorter(rows, codes, counters, rules, pad, marks, code, sizes, found):
-    """Write the program that additions will stand beside without one of its instructions, the next one.
-
-    SHORTEN_AT is the next, -1 when all were tried. False where there is nothing to score.
-    """
-    line, at = base_line(rules), counters[SHORTEN_AT]
-    take(rows, codes, line, code, sizes)
-    if at >= sizes[0] + sizes[1] + sizes[2]:
-        counters[SHORTEN_AT] = -1
-        return False
-    part = 0 if at < sizes[0] else 1 if at < sizes[0] + sizes[1] else 2
-    remove_at(code, sizes, part, at)
-    live_form(code, sizes, rules[SHAPE], marks)
-    counters[SHORTEN_AT] = at + 1
-    if rules[OPTIONS, SCREEN] == 1 and not learns(code, sizes, rules[SHAPE], pad[NAMES:]):
-        return False
-    low, high, structure = _key(code, sizes, rules[SHAPE], pad)
-    found[0], found[1] = rows[line, R_BORN], np.int64(6)
-    found[2], found[3], found[4] = np.int64(low), np.int64(high), np.int64(structure)
-    return True
 
 
 @compiled
@@ -510,7 +347,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
             adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
         shortening = counters[RUN_KIND] == ADDITION and counters[SHORTEN_AT] >= 0
         if shortening:
-            ready = _propose_shorter(rows, codes, counters, rules, pad, marks, whole, whole_sizes, found)
+            ready = propose_shorter(rows, codes, counters, rules, pad, marks, whole, whole_sizes, found)
         else:
             ready = propose(
                 rows, codes, counters, state, memo, own, numbers, start, pad, marks, code, sizes, whole, whole_sizes,
