@@ -29,6 +29,7 @@ from selftaught.programs.people import (
     put,
     take,
 )
+from selftaught.programs.streams import below
 
 __all__ = [
     "ADDITION",
@@ -43,7 +44,7 @@ __all__ = [
 
 FROM_NOTHING, ADDITION, REFINING = 0, 1, 2  # kinds of runs, in their order
 SCALAR_ADD, VECTOR_ADD = BY_NAME["scalar_add"].id, BY_NAME["vector_add"].id
-BASE_LOSS = 0.01  # fitness that a shorter program may lack to be the one that additions stand beside
+BASE_LOSS = 0.02  # fitness that a program may lack to be the one that additions stand beside
 SMALL = 4  # most instructions of a function that stands beside another program's
 GROWTH = 3  # instructions of a function that a run of refining may add to the best program
 LEAST_ROOM = 2  # instructions of Predict and of Learn that an addition needs
@@ -65,10 +66,11 @@ def note_length(rows, codes, counters, rules, code, sizes, fitness, low, high, s
 
 
 @compiled
-def begin_run(rows, codes, counters, rules):
+def begin_run(rows, codes, counters, state, rules):
     """Set up the population of the run that begins: empty, or the best programs when it refines them.
 
-    Additions stand beside the shortest program that is about as good as the best.
+    Additions stand beside one of the programs that are about as good as the best for their length, drawn at random:
+    what can be added depends on what is there. An average of many steps leaves no room for what learns in small ones.
     """
     turn = counters[RESTARTS] % 5
     counters[RUN_KIND] = FROM_NOTHING if turn == 0 else ADDITION if turn % 2 else REFINING
@@ -76,11 +78,12 @@ def begin_run(rows, codes, counters, rules):
     best = rules[OPTIONS, POPULATION]
     if counters[RUN_KIND] == ADDITION:
         line = base_line(rules)
-        chosen = best
+        chosen, seen = best, 0
         for i in range(line + 1, rows.shape[0]):
             if fitness_of(rows, i) >= fitness_of(rows, best) - BASE_LOSS:
-                chosen = i
-                break
+                seen += 1
+                if below(state, seen) == 0:
+                    chosen = i
         rows[line] = rows[chosen]
         codes[line] = codes[chosen]
         counters[SHORTEN_AT] = 0

@@ -215,7 +215,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
-        restart_when_due(rows, codes, counters, rules)
+        restart_when_due(rows, codes, counters, state, rules)
         slot = counters[NEXT]
         parent, move = np.int64(-1), np.int64(-1)
         if counters[FILLED] < population or rules[OPTIONS, MODE] == RANDOM:
@@ -246,7 +246,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
 
 
 @compiled
-def restart_when_due(rows, codes, counters, rules):
+def restart_when_due(rows, codes, counters, state, rules):
     """Begin again with an empty population after a run's length; each run is half as long again as the last.
 
     Runs succeed early or not at all, so many short runs beat a long one; the growth bounds what is lost on
@@ -259,12 +259,12 @@ def restart_when_due(rows, codes, counters, rules):
     length = counters[RUN_LENGTH] // REFINING_SHARE if counters[RUN_KIND] == REFINING else counters[RUN_LENGTH]
     if counters[PROGRAMS] - counters[RESTARTED_AT] < length:
         return False
-    _restart(rows, codes, counters, rules)
+    _restart(rows, codes, counters, state, rules)
     return True
 
 
 @compiled
-def _restart(rows, codes, counters, rules):
+def _restart(rows, codes, counters, state, rules):
     counters[RESTARTED_AT] = counters[PROGRAMS]
     counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
     counters[RESTARTS] += 1
@@ -272,7 +272,7 @@ def _restart(rows, codes, counters, rules):
     counters[NEXT] = 0
     counters[STUCK] = 0
     if rules[OPTIONS, ADD] == 1:
-        begin_run(rows, codes, counters, rules)
+        begin_run(rows, codes, counters, state, rules)
 
 
 @compiled
@@ -342,7 +342,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     while counters[PROGRAMS] < until and counters[STEPS] - began < max_steps:
         if _solved(rows, counters, rules, numbers):
             return 1
-        stale |= restart_when_due(rows, codes, counters, rules)
+        stale |= restart_when_due(rows, codes, counters, state, rules)
         if stale:
             adding = stand_beside(rows, codes, counters, rules, own, base, base_sizes, names)
         shortening = counters[RUN_KIND] == ADDITION and counters[SHORTEN_AT] >= 0
@@ -359,7 +359,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
             if counters[RUN_KIND] == FROM_NOTHING and counters[STUCK] > MOST_STUCK:
                 return 2
             if counters[RUN_KIND] != FROM_NOTHING and counters[STUCK] > SOON_STUCK:
-                _restart(rows, codes, counters, rules)
+                _restart(rows, codes, counters, state, rules)
                 stale = True
             continue
         if ready:
