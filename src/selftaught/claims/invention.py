@@ -52,7 +52,7 @@ class Invention:
 
 def plan(config: Invention) -> list[Part]:
     """Return a part a seed and task."""
-    return [{"data": d, "seed": config.seed + k} for k in range(config.seeds) for d in config.data]
+    return [{"data": d, **FAMILIES[d], "seed": config.seed + k} for k in range(config.seeds) for d in config.data]
 
 
 def measure(config: Invention, part: Part) -> list[dict[str, Any]]:
@@ -62,7 +62,8 @@ def measure(config: Invention, part: Part) -> list[dict[str, Any]]:
     from selftaught.programs.opponents import tune
 
     options = {
-        **FAMILIES[part["data"]], "sizes": "7/11/23", "slots": "5/9/2", "num_tasks": 16, "seed": part["seed"],
+        **{key: part[key] for key in FAMILIES[part["data"]]}, "seed": part["seed"],
+        "sizes": "7/11/23", "slots": "5/9/2", "num_tasks": 16,
         "num_selection": config.unseen, "num_final": config.unseen,
     }  # fmt: skip
     problem = problem_of(part["data"], options)
@@ -119,7 +120,7 @@ CLAIM = Claim(
     source="Ours, after Real et al., arXiv 2003.03384, section 4: what a linear model cannot do has to be invented.",
     control="random search with as many proposals (at most 2,000,000), and the linear learner, tuned",
     scales={
-        "tiny": Scale(Invention(data=("rings", "interaction"), seeds=5, programs=600_000), 300),
+        "tiny": Scale(Invention(data=("rings", "interaction"), seeds=4, programs=80_000), 60),
         "small": Scale(Invention(data=("rings", "interaction"), seeds=6, programs=2_000_000), 2100),
         "full": Scale(Invention(data=("rings", "interaction"), seeds=20, programs=30_000_000), 100000),
     },
