@@ -45,6 +45,7 @@ __all__ = [
 FROM_NOTHING, ADDITION, REFINING = 0, 1, 2  # kinds of runs, in their order
 SCALAR_ADD, VECTOR_ADD = BY_NAME["scalar_add"].id, BY_NAME["vector_add"].id
 BASE_LOSS = 0.02  # fitness that a program may lack to be the one that additions stand beside
+BASES = 4  # how many of those it is drawn from, the shortest
 SMALL = 4  # most instructions of a function that stands beside another program's
 GROWTH = 3  # instructions of a function that a run of refining may add to the best program
 LEAST_ROOM = 2  # instructions of Predict and of Learn that an addition needs
@@ -69,8 +70,9 @@ def note_length(rows, codes, counters, rules, code, sizes, fitness, low, high, s
 def begin_run(rows, codes, counters, state, rules):
     """Set up the population of the run that begins: empty, or the best programs when it refines them.
 
-    Additions stand beside one of the programs that are about as good as the best for their length, drawn at random:
-    what can be added depends on what is there. An average of many steps leaves no room for what learns in small ones.
+    Additions stand beside one of the few shortest programs that are about as good as the best, drawn at random: short
+    ones are fast and leave room, and what can be added depends on what is there: an average of many steps leaves none
+    for what learns in small ones.
     """
     turn = counters[RESTARTS] % 5
     counters[RUN_KIND] = FROM_NOTHING if turn == 0 else ADDITION if turn % 2 else REFINING
@@ -80,7 +82,7 @@ def begin_run(rows, codes, counters, state, rules):
         line = base_line(rules)
         chosen, seen = best, 0
         for i in range(line + 1, rows.shape[0]):
-            if fitness_of(rows, i) >= fitness_of(rows, best) - BASE_LOSS:
+            if seen < BASES and fitness_of(rows, i) >= fitness_of(rows, best) - BASE_LOSS:
                 seen += 1
                 if below(state, seen) == 0:
                     chosen = i
@@ -181,20 +183,27 @@ def add_programs(base, base_sizes, names, addition, addition_sizes, shape, code,
 
 
 @compiled
+def _limit(rows, counters, rules, own):
+    """Write the rules of a run that is not one of additions: how long its programs may be."""
+    own[:] = rules
+    if rules[OPTIONS, ADD] == 0:
+        return
+    for part in range(3):
+        if counters[RUN_KIND] == FROM_NOTHING:
+            # Short programs first: they run faster, and what is added needs room.
+            own[MOST, part] = max(rules[LEAST, part], (rules[MOST, part] + 1) // 2)
+        elif counters[RUN_KIND] == REFINING:
+            own[MOST, part] = min(rules[MOST, part], rows[base_line(rules), R_SIZES + part] + GROWTH)
+
+
+@compiled
 def stand_beside(rows, codes, counters, rules, own, base, base_sizes, names):
     """Take over the rules of this run into `own`; return whether what it proposes are additions.
 
     Beside a program there are fewer instructions and slots to write, and its slots can be read. Where too little
     room is left the run becomes one from nothing.
     """
-    own[:] = rules
-    if rules[OPTIONS, ADD] == 1 and counters[RUN_KIND] == FROM_NOTHING:
-        for part in range(3):
-            # Short programs first: they run faster, and what is added needs room.
-            own[MOST, part] = max(rules[LEAST, part], (rules[MOST, part] + 1) // 2)
-    elif counters[RUN_KIND] == REFINING:
-        for part in range(3):
-            own[MOST, part] = min(rules[MOST, part], rows[base_line(rules), R_SIZES + part] + GROWTH)
+    _limit(rows, counters, rules, own)
     if counters[RUN_KIND] != ADDITION or counters[SHORTEN_AT] >= 0:
         return False
     take(rows, codes, base_line(rules), base, base_sizes)
@@ -212,7 +221,7 @@ def stand_beside(rows, codes, counters, rules, own, base, base_sizes, names):
     room = own[MOST, 0] >= 0 and own[MOST, 1] >= LEAST_ROOM and own[MOST, 2] >= LEAST_ROOM
     if not room or own[SLOTS, 1] < 2 or own[SLOTS, 2] <= vectors:
         counters[RUN_KIND] = FROM_NOTHING
-        own[:] = rules
+        _limit(rows, counters, rules, own)
         return False
     own[BESIDE, 0] = np.int64(mask)
     return True
