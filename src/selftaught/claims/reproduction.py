@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["ROWS", "Advance", "judge_rows", "reproduce"]
 
 ROWS = Path("selftaught-runs") / "claims"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -149,9 +145,11 @@ def _done(claim: Claim, config: Any, parts: Sequence[Part], jobs: int) -> Iterat
         return
     from multiprocessing import get_context
 
+    from selftaught.programs.islands import clean_start
+
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
-    with _clean_start():
+    with clean_start():
         pool = ProcessPoolExecutor(min(jobs, len(parts)), mp_context=context, initializer=_begin, initargs=(theirs,))
         left: dict[Future[Any], Part] = {pool.submit(_timed, claim, config, part): part for part in parts}
     try:
@@ -187,21 +185,3 @@ def _begin(pipe: Connection) -> None:
         os._exit(130)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _clean_start() -> Iterator[None]:
-    """Start processes that run one thread each and do not run the user's script again."""
-    held = sys.modules["__main__"]
-    before = {name: os.environ.get(name) for name in _THREADS}
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = held
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

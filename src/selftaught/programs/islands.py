@@ -30,7 +30,7 @@ from selftaught.programs.settings import EvolveSettings
 from selftaught.programs.tasksets import TaskSet
 from selftaught.seeds import rng_for
 
-__all__ = ["Crew", "Found", "Pacer", "Solo", "Status", "Team"]
+__all__ = ["Crew", "Found", "Pacer", "Solo", "Status", "Team", "clean_start"]
 
 Status = Literal["running", "target", "programs", "exhausted", "workers"]
 Arrays = dict[str, NDArray[Any]]
@@ -214,7 +214,7 @@ def _serve(
 
 
 @contextmanager
-def _clean_start() -> Iterator[None]:
+def clean_start() -> Iterator[None]:
     """Start processes that run one thread each and do not run the user's script again."""
     held = sys.modules["__main__"]
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -227,7 +227,7 @@ def _clean_start() -> Iterator[None]:
         sys.modules["__main__"] = held
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
@@ -271,7 +271,7 @@ class Crew:
         self._workers: list[_Worker] = []
         context = get_context("spawn")
         Island(settings, tasks, 0, evaluator).run(0)  # compiles once, before all of them would
-        with _clean_start():
+        with clean_start():
             for index in range(settings.workers):
                 ours, theirs = context.Pipe()
                 state = self._held[index] if arrays and alive[index] else None
