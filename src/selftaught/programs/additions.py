@@ -2,7 +2,7 @@
 
 A run of the search ends where its best idea ends: all that follows is crowded out by what already scores well. So
 after a run from nothing comes a run of *additions*: small programs beside a short good one, which stays as it is. They
-may read its memory and write their own, their prediction is added to its prediction, and both learn from the error of the
+may read its memory and write their own, their prediction is added to its own, and both learn from the error of the
 sum (stagewise additive models, J. Friedman, Annals of Statistics 29, 2001, but trained together). Then a short run
 refines the best programs of all runs, sums included. After two such pairs the round begins again from nothing.
 """
