@@ -12,6 +12,7 @@ from selftaught.programs.additions import (
     ADDITION,
     FROM_NOTHING,
     REFINING,
+    ROUND,
     add_programs,
     base_line,
     private_slots,
@@ -23,7 +24,7 @@ from selftaught.programs.operators import OPERATORS
 from selftaught.programs.opponents import linear_for
 from selftaught.programs.parse import parse_program
 from selftaught.programs.program import Program
-from selftaught.programs.search import STATE, Island
+from selftaught.programs.search import EXHAUSTED, STATE, Island
 from selftaught.programs.settings import EvolveSettings, resolve_settings
 from selftaught.programs.tasksets import TaskSet
 
@@ -126,15 +127,16 @@ def kind_of_run(island: Island) -> int:
     return int(island.counters[people.RUN_KIND])
 
 
-def test_a_round_of_runs_is_one_from_nothing_then_twice_additions_and_refining(evaluator: Evaluator) -> None:
+def test_a_round_of_runs_is_some_from_nothing_then_twice_additions_and_refining(evaluator: Evaluator) -> None:
     island = Island(settings(), TASKS, 0, evaluator)
     kinds = []
-    while len(kinds) < 6:
+    while len(kinds) < ROUND + 1:
         island.run(island.programs + 1)
         restarts = int(island.counters[people.RESTARTS])
         if restarts == len(kinds):
             kinds.append(kind_of_run(island))
-    assert kinds == [FROM_NOTHING, ADDITION, REFINING, ADDITION, REFINING, FROM_NOTHING]
+    half = [ADDITION, ADDITION, ADDITION, REFINING]
+    assert kinds == [FROM_NOTHING] * 4 + half + half + [FROM_NOTHING]
 
 
 def test_additions_leave_the_base_alone_and_count_as_whole_programs(evaluator: Evaluator) -> None:
@@ -163,10 +165,10 @@ def test_additions_leave_the_base_alone_and_count_as_whole_programs(evaluator: E
 @pytest.mark.parametrize("bias", ["free", "learner"])
 def test_cuts_between_calls_change_nothing_in_a_round(evaluator: Evaluator, bias: str) -> None:
     whole, cut = (Island(settings(bias=bias), TASKS, 0, evaluator) for _ in range(2))
-    whole.run(900)
-    while cut.programs < 900:
-        cut.run(min(900, cut.programs + 7), 1000 + cut.programs)
-    assert whole.counters[people.RESTARTS] >= 3
+    whole.run(1500)
+    while cut.programs < 1500:
+        cut.run(min(1500, cut.programs + 7), 1000 + cut.programs)
+    assert whole.counters[people.RESTARTS] >= 9
     assert all(getattr(whole, name).tobytes() == getattr(cut, name).tobytes() for name in STATE)
 
 
@@ -185,7 +187,7 @@ def test_the_best_travel_while_additions_are_searched_and_nothing_takes_their_pl
 
 def test_without_room_a_run_begins_from_nothing(evaluator: Evaluator) -> None:
     island = Island(settings(sizes="1/2/2"), TASKS, 0, evaluator)
-    while island.counters[people.RESTARTS] < 1:
+    while island.counters[people.RESTARTS] < 4:
         island.run(island.programs + 1)
     island.run(island.programs + 30)
     assert kind_of_run(island) == FROM_NOTHING
@@ -199,3 +201,12 @@ def test_regression_and_operators_without_an_addition_never_add(evaluator: Evalu
     numbers = builtin_tasks("affine_regression", count=4, features=4, num_train=100, num_valid=100)
     regression = resolve_settings("affine_regression", "", {"population": 20})
     assert Island(regression, numbers).rules[at.OPTIONS, at.ADD] == 0
+
+
+def test_a_search_ends_when_a_whole_round_finds_nothing_new(evaluator: Evaluator) -> None:
+    operators = {"setup": ["scalar_constant"], "predict": ["vector_dot", "scalar_add"], "learn": ["vector_add"]}
+    island = Island(settings(operators=operators, sizes="0/2/1", slots="2/3/0"), TASKS, 0, evaluator)
+    assert island.rules[at.OPTIONS, at.ADD] == 1
+    assert island.run(1_000_000) == EXHAUSTED
+    assert island.counters[people.RESTARTS] >= ROUND
+    assert island.programs < 100_000

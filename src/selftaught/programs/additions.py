@@ -1,10 +1,11 @@
 """Runs that add to the best program instead of starting from nothing.
 
 A run of the search ends where its best idea ends: all that follows is crowded out by what already scores well. So
-after a run from nothing comes a run of *additions*: small programs beside a short good one, which stays as it is. They
+after runs from nothing comes a run of *additions*: small programs beside a short good one, which stays as it is. They
 may read its memory and write their own, their prediction is added to its own, and both learn from the error of the
 sum (stagewise additive models, J. Friedman, Annals of Statistics 29, 2001, but trained together). Then a short run
-refines the best programs of all runs, sums included. After two such pairs the round begins again from nothing.
+refines the best programs of all runs, sums included. A round is a run from nothing, three of shorter programs,
+and twice three of additions and one of refining; then the next round begins.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "ADDITION",
     "FROM_NOTHING",
     "REFINING",
+    "ROUND",
     "add_programs",
     "base_line",
     "begin_run",
@@ -44,11 +46,15 @@ __all__ = [
 
 FROM_NOTHING, ADDITION, REFINING = 0, 1, 2  # kinds of runs, in their order
 SCALAR_ADD, VECTOR_ADD = BY_NAME["scalar_add"].id, BY_NAME["vector_add"].id
-BASE_LOSS = 0.02  # fitness that a program may lack to be the one that additions stand beside
-BASES = 4  # how many of those it is drawn from, the shortest
-SMALL = 4  # most instructions of a function that stands beside another program's
+ROUND = 12  # runs: one from nothing, SHORT_RUNS of shorter programs, then twice three of additions and one of refining
+SHORT_RUNS = 3
+BASE_LOSS = 0.015  # fitness that a program may lack to be the one that additions stand beside
+BASES = 3  # how many of those it is drawn from, the shortest
+# Most instructions of Setup, Predict and Learn that stand beside another program's: what is added begins at zero, so it
+# seldom needs a Setup, and random starts drown it.
+SMALL = (1, 4, 4)
 GROWTH = 3  # instructions of a function that a run of refining may add to the best program
-LEAST_ROOM = 2  # instructions of Predict and of Learn that an addition needs
+LEAST_ROOM = 2  # instructions of Predict and of Learn that an addition needs: a product and a sum, a step and a sum
 
 
 @compiled
@@ -74,8 +80,8 @@ def begin_run(rows, codes, counters, state, rules):
     ones are fast and leave room, and what can be added depends on what is there: an average of many steps leaves none
     for what learns in small ones.
     """
-    turn = counters[RESTARTS] % 5
-    counters[RUN_KIND] = FROM_NOTHING if turn == 0 else ADDITION if turn % 2 else REFINING
+    turn = counters[RESTARTS] % ROUND
+    counters[RUN_KIND] = FROM_NOTHING if turn <= SHORT_RUNS else REFINING if turn % 4 == 3 else ADDITION
     counters[FILLED] = 0
     best = rules[OPTIONS, POPULATION]
     if counters[RUN_KIND] == ADDITION:
@@ -190,8 +196,10 @@ def _limit(rows, counters, rules, own):
         return
     for part in range(3):
         if counters[RUN_KIND] == FROM_NOTHING:
-            # Short programs first: they run faster, and what is added needs room.
-            own[MOST, part] = max(rules[LEAST, part], (rules[MOST, part] + 1) // 2)
+            # Short programs first: they run faster, and what is added needs room. The shortest have no room for
+            # what hides a missing learning rate, as averages do.
+            parts = 2 if counters[RESTARTS] % ROUND == 0 else 3
+            own[MOST, part] = max(rules[LEAST, part], (rules[MOST, part] + parts - 1) // parts)
         elif counters[RUN_KIND] == REFINING:
             own[MOST, part] = min(rules[MOST, part], rows[base_line(rules), R_SIZES + part] + GROWTH)
 
@@ -215,8 +223,8 @@ def stand_beside(rows, codes, counters, rules, own, base, base_sizes, names):
         for slot in range(own[SLOTS, kind], shape[kind - 1]):
             mask |= U1 << np.uint64(slot_bit(kind, slot, shape))
     for part in range(3):
-        own[LEAST, part] = 0
-        own[MOST, part] = min(rules[MOST, part] - base_sizes[part] - (part == 1), SMALL)
+        own[MOST, part] = min(rules[MOST, part] - base_sizes[part] - (part == 1), SMALL[part])
+        own[LEAST, part] = 0 if part == 0 else min(LEAST_ROOM, own[MOST, part])
     vectors = 3 if shape[3] == CLASSES else 1
     room = own[MOST, 0] >= 0 and own[MOST, 1] >= LEAST_ROOM and own[MOST, 2] >= LEAST_ROOM
     if not room or own[SLOTS, 1] < 2 or own[SLOTS, 2] <= vectors:

@@ -35,7 +35,7 @@ __all__ = ["MOVES", "grow_program", "mutate_live", "splice"]
 #: Moves of the live mutation; numbers[MOVES_AT:] holds their weights in this order.
 MOVES = (
     "alter_input", "alter_constant", "swap_operator", "redraw", "insert", "wrap_input", "remove", "alter_output",
-    "move", "copy_constant",
+    "move", "with_constant",
 )  # fmt: skip
 READ_HELD = 0.75  # how often an input is drawn among slots that hold something
 LOG_UNIFORM = 0.8  # how often a fresh value is drawn by its magnitude
@@ -230,6 +230,64 @@ def _build_on(state, code, at, kind, source, chance):
 
 
 @compiled
+def _unused_slot(state, rules, kind, held):
+    """Draw a slot that holds nothing, -1 where a few draws find none."""
+    first = rules[FIRST, kind]
+    for _ in range(16 if rules[SLOTS, kind] > first else 0):
+        slot = first + below(state, rules[SLOTS, kind] - first)
+        if held & (U1 << np.uint64(slot_bit(kind, slot, rules[SHAPE]))) == 0:
+            return slot
+    return -1
+
+
+@compiled
+def _with_constant(state, rules, code, sizes, at, part, held):
+    """Let an input be computed from what it was and a number that Setup writes; False where that cannot be.
+
+    Two instructions that are worth nothing alone: without the constant a factor is zero, without the factor nothing
+    reads the constant.
+    """
+    word = code[at, 0]
+    op, out, in1, in2 = word & 255, (word >> 8) & 255, (word >> 16) & 255, (word >> 24) & 255
+    second = IN1[op] == 0 or (IN2[op] != 0 and below(state, 2) == 1)
+    kind, old = (IN2[op], in2) if second else (IN1[op], in1)
+    if kind == 0 or part == 0 or rules[NUM_OPS, 0] == 0:
+        return False
+    constant = _unused_slot(state, rules, 1, held)
+    if constant < 0:
+        return False
+    held |= U1 << np.uint64(slot_bit(1, constant, rules[SHAPE]))
+    slot = _unused_slot(state, rules, kind, held)
+    count = 0
+    chosen = -1
+    for j in range(rules[NUM_OPS, part]):
+        by = rules[OPS + part, j]
+        if OUT[by] == kind and ((IN1[by] == kind and IN2[by] == 1) or (IN1[by] == 1 and IN2[by] == kind)):
+            count += 1
+            if below(state, count) == 0:
+                chosen = by
+    source = -1
+    count = 0
+    for j in range(rules[NUM_OPS, 0]):
+        by = rules[OPS, j]
+        if OUT[by] == 1 and IN1[by] == 0 and IN2[by] == 0:
+            count += 1
+            if below(state, count) == 0:
+                source = by
+    if slot < 0 or chosen < 0 or source < 0:
+        return False
+    code[at, 0] = pack(op, out, in1, slot) if second else pack(op, out, slot, in2)
+    insert_at(code, sizes, part, at)
+    first = IN1[chosen] == kind and (IN2[chosen] != kind or below(state, 2) == 0)
+    code[at, 0] = pack(chosen, slot, old, constant) if first else pack(chosen, slot, constant, old)
+    draw_live_constants(state, code, at, chosen)
+    insert_at(code, sizes, 0, 0)
+    code[0, 0] = pack(source, constant, 0, 0)
+    draw_live_constants(state, code, 0, source)
+    return True
+
+
+@compiled
 def mutate_live(state, rules, numbers, code, sizes, marks):
     """Change a program in live form by one move in place; return the move, or -1 where it could not apply.
 
@@ -358,7 +416,7 @@ def mutate_live(state, rules, numbers, code, sizes, marks):
             code[at, k] = code[other, k]
             code[other, k] = held_word
     else:
-        return -1
+        return move if _with_constant(state, rules, code, sizes, at, part, held) else -1
     return move
 
 

@@ -15,6 +15,7 @@ from selftaught.programs.additions import (
     ADDITION,
     FROM_NOTHING,
     REFINING,
+    ROUND,
     base_line,
     begin_run,
     note_length,
@@ -66,6 +67,7 @@ from selftaught.programs.people import (
     HURDLED,
     KEY_HITS,
     NEUTRAL,
+    NEW_AT,
     NEXT,
     PRINT_HITS,
     PROGRAMS,
@@ -76,6 +78,7 @@ from selftaught.programs.people import (
     SHORTEN_AT,
     STEPS,
     STUCK,
+    VAIN_RUNS,
     fitness_of,
     least_fit,
     note_best,
@@ -90,8 +93,9 @@ __all__ = ["run_classic", "run_live"]
 
 SURVIVAL = 2  # draws among which the least fit member makes room: weak, so that partial ideas last
 MOST_STUCK = 200  # proposals in vain, one after the other, before a search says that nothing new is left
-SOON_STUCK = 10  # the same, before a run of additions or of refining gives way to the next
-REFINING_SHARE = 4  # a run of refining is this many times shorter than others
+SOON_STUCK = 10  # the same, before a run of additions or of refining gives way to the next one
+REFINING_SHARE = 4  # a run of refining is this many times shorter than one from nothing
+ADDITION_SHARE = 2  # a run of additions is this many times longer
 SHORTENING = 0.004  # fitness that a program may lose when it is shortened, before additions stand beside it
 TRY_STEPS = 20  # train steps that a try in vain counts as, so that a call keeps to its time
 
@@ -247,7 +251,7 @@ def run_classic(rows, codes, counters, state, memo, prints, rules, numbers, star
 
 @compiled
 def restart_when_due(rows, codes, counters, state, rules):
-    """Begin again with an empty population after a run's length; each run is half as long again as the last.
+    """Begin again with an empty population after a run's length; each run (or round) is half as long again.
 
     Runs succeed early or not at all, so many short runs beat a long one; the growth bounds what is lost on
     problems that need long ones. Scores, keys and the best programs are kept. Says whether a run began.
@@ -256,7 +260,11 @@ def restart_when_due(rows, codes, counters, state, rules):
         return False
     if counters[RUN_LENGTH] == 0:
         counters[RUN_LENGTH] = rules[OPTIONS, RESTART]
-    length = counters[RUN_LENGTH] // REFINING_SHARE if counters[RUN_KIND] == REFINING else counters[RUN_LENGTH]
+    length = counters[RUN_LENGTH]
+    if counters[RUN_KIND] == REFINING:
+        length //= REFINING_SHARE
+    elif counters[RUN_KIND] == ADDITION:
+        length *= ADDITION_SHARE
     if counters[PROGRAMS] - counters[RESTARTED_AT] < length:
         return False
     _restart(rows, codes, counters, state, rules)
@@ -265,9 +273,13 @@ def restart_when_due(rows, codes, counters, state, rules):
 
 @compiled
 def _restart(rows, codes, counters, state, rules):
+    new = counters[EVALUATED] + counters[HURDLED] + counters[PRINT_HITS]
+    counters[VAIN_RUNS] = counters[VAIN_RUNS] + 1 if new == counters[NEW_AT] else 0
+    counters[NEW_AT] = new
     counters[RESTARTED_AT] = counters[PROGRAMS]
-    counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
     counters[RESTARTS] += 1
+    if rules[OPTIONS, ADD] == 0 or counters[RESTARTS] % ROUND == 0:
+        counters[RUN_LENGTH] += counters[RUN_LENGTH] // 2
     counters[FILLED] = 0
     counters[NEXT] = 0
     counters[STUCK] = 0
@@ -356,11 +368,14 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
         if not ready and not shortening:
             counters[STUCK] += 1
             began -= TRY_STEPS * rules[OPTIONS, TRIES]
-            if counters[RUN_KIND] == FROM_NOTHING and counters[STUCK] > MOST_STUCK:
-                return 2
-            if counters[RUN_KIND] != FROM_NOTHING and counters[STUCK] > SOON_STUCK:
+            if counters[STUCK] > (MOST_STUCK if counters[RUN_KIND] == FROM_NOTHING else SOON_STUCK):
+                if rules[OPTIONS, ADD] == 0:
+                    return 2
+                # Another kind of run may still find something: its programs are longer, or sums.
                 _restart(rows, codes, counters, state, rules)
                 stale = True
+                if counters[VAIN_RUNS] >= ROUND:
+                    return 2
             continue
         if ready:
             counters[STUCK] = 0

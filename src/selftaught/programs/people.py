@@ -42,13 +42,13 @@ NUM_EVENTS = 256
 COUNTERS = (
     "programs", "evaluated", "key_hits", "print_hits", "steps", "filled", "next", "events", "best", "rejected",
     "screened", "neutral", "hurdled", "improved_at", "restarts", "restarted_at", "run_length", "hurdle_seen",
-    "stuck", "run_kind", "shorten_at",
+    "stuck", "run_kind", "shorten_at", "vain_runs", "new_at",
 )  # fmt: skip
 (
     PROGRAMS, EVALUATED, KEY_HITS, PRINT_HITS, STEPS, FILLED, NEXT, EVENTS, BEST_COUNT, REJECTED,
     SCREENED, NEUTRAL, HURDLED, IMPROVED_AT, RESTARTS, RESTARTED_AT, RUN_LENGTH, HURDLE_SEEN,
-    STUCK, RUN_KIND, SHORTEN_AT,
-) = range(21)  # fmt: skip
+    STUCK, RUN_KIND, SHORTEN_AT, VAIN_RUNS, NEW_AT,
+) = range(23)  # fmt: skip
 NUM_COUNTERS = len(COUNTERS)
 
 

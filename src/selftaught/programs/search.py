@@ -16,6 +16,7 @@ from selftaught.programs.additions import ADDITION
 from selftaught.programs.baselines import linear_learner, two_layer_network
 from selftaught.programs.classic import ACTIONS
 from selftaught.programs.evaluate import Evaluator, shape_of
+from selftaught.programs.grow import MOVES
 from selftaught.programs.loop import run_classic, run_live
 from selftaught.programs.memo import new_memo
 from selftaught.programs.operators import BY_NAME, OPERATORS
@@ -175,6 +176,8 @@ def make_numbers(settings: EvolveSettings, tasks: TaskSet) -> NDArray[np.float64
     numbers[at.TARGET] = 2.0 if settings.target_fitness is None else settings.target_fitness
     moves = live.get("moves", ())
     numbers[at.MOVES_AT : at.MOVES_AT + len(moves)] = moves
+    if settings.search == "live" and _adds(settings, tasks):
+        numbers[at.MOVES_AT + MOVES.index("with_constant")] = live.get("with_constant", 0.0)
     costs = operator_costs(tasks.features)
     numbers[at.COSTS_AT : at.COSTS_AT + len(costs)] = costs
     if settings.cost_factor is not None:

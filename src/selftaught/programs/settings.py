@@ -41,7 +41,9 @@ LIVE_DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "restart_populations": 50,  # a run lasts this many populations, then the search begins again
         "lexicase": 20,  # members in the pool a parent is chosen from, task by task
         "niches": 1,
-        "add": 1,  # every second and third run builds on the best program, where the tasks have classes
+        # Where the tasks have classes:
+        "add": 1,  # four runs in six build on what earlier ones found
+        "with_constant": 2.0,  # the weight of the move `with_constant`
     }
 )
 FORGET_AFTER = 100  # hits after which a program with random draws is scored again
