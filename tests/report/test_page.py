@@ -273,3 +273,17 @@ def test_the_listing_is_of_what_was_explained_and_says_what_it_leaves_out(tmp_pa
     page = read(report_page(read_run(write_run(tmp_path / "run", program=longer)))).text
     assert "2 lines of it that cannot change anything are left out" in page
     assert page.count("s9 = s9 + s9") == 1, "in the text to copy alone"
+
+
+def test_a_difference_of_rounding_is_shown_as_no_gain() -> None:
+    """The recorded run has five steps whose fitness differs by the last bit of a float64."""
+    page = report_page(read_run(recording()))
+    assert page.count("±0") == 5
+    assert "+0.0000" not in page
+
+
+def test_a_number_and_its_per_cent_sign_stay_on_one_line(tmp_path: Path) -> None:
+    page = report_page(read_run(write_run(tmp_path / "run")))
+    paragraphs = " ".join(re.findall(r"<h2.*?</p>", page))
+    assert "95\u00a0%" in paragraphs
+    assert "95 %" not in paragraphs

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from selftaught.errors import InputError
 from selftaught.report import sections
+from selftaught.report.picture import chart_style
 from selftaught.report.record import RunRecord, read_run
 from selftaught.report.svg import element
 
@@ -27,7 +28,7 @@ def report_page(run: RunRecord) -> str:
 
     The same run gives the same text; nothing of it is a link to another place.
     """
-    style = files("selftaught.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = chart_style() + files("selftaught.report").joinpath("page.css").read_text(encoding="utf-8")
     body = "".join(
         section(run)
         for section in (
