@@ -22,8 +22,9 @@ bench: $(READY)  ## measure the speed of program evolution on this machine
 evidence: $(READY)  ## reproduce every claim at the tiny scale, each with its control
 	@$(BIN)/python benchmarks/evidence.py
 
-docs: $(READY)  ## write docs/performance.md and evidence.md anew from benchmarks/results
+docs: $(READY)  ## write anew what is generated in docs: measured pages, the operators' table, the picture
 	@$(BIN)/python -m benchmarks.report
+	@$(BIN)/python docs/generate.py
 
 lint: $(READY)  ## check the style
 	@$(BIN)/ruff check --quiet .

@@ -147,3 +147,15 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ResumeError, match="another process"):
             reproduce(claim(*GOOD), rows=path)
+
+
+def test_rows_in_a_folder_that_is_closed_or_gone_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(InputError, match=r"Permission denied.*choose other --rows"):
+        reproduce(claim(0.1), rows=tmp_path / "rows.jsonl")
+    assert list(tmp_path.iterdir()) == []

@@ -97,7 +97,7 @@ def test_message(line: str, message: str) -> None:
         (program_text(head="slots: 1 scalar, 1 vector, 0 matrices\n"), "x:2:8: scalars must be at least 2, got 1"),
         (program_text(head="slots: 40 scalars, 20 vectors, 9 matrices\n"), "x:2:8: scalars, vectors and matrices together are 69 slots, more than 63; use fewer"),
         (program_text(head="task: clases 3\n"), "x:2:7: task is 'regression', 'binary' or 'classes K' with K at least 3, got 'clases 3'; did you mean 'classes'?"),
-        (program_text(head="task: classes 2\n"), "x:2:7: task is 'regression', 'binary' or 'classes K' with K at least 3, got 'classes 2'; did you mean 'classes'?"),
+        (program_text(head="task: classes 2\n"), "x:2:7: task is 'regression', 'binary' or 'classes K' with K at least 3, got 'classes 2'"),
         (program_text(head="task: binary\ntask: binary\n"), "x:3:1: task is given twice"),
         (program_text(head="slots: 2 scalars, 1 vector, 0 matrices\ntask: classes 3\n"), "x:1:1: a task of several classes needs 3 vectors or more: v1 the label, v2 the scores"),
         (program_text(head="task: classes 3\n", learn=" v1 = v0 + v2"), "x:8:2: v1 holds the label and cannot be written; write to v2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ def test_baselines_and_the_winner_lie_where_they_belong(run: RunRecord, width: i
     for fitness, y in places.items():
         assert float(y or "nan") == pytest.approx(low + (high - low) * (fitness - 0.5) / 0.45, abs=0.02)
     assert [float(final.get(f"data-{key}", "")) for key in ("low", "high")] == pytest.approx([0.91, 0.925])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_curve_and_every_line_are_named_and_no_name_covers_another(run: RunRecord, width: int) -> None:
+    svg = drawing(progress_chart(run, width=width))
+    names = [one for one in svg.iter("text") if "name" in str(one.get("class")).split()]
+    said = [one.text or "" for one in names]
+    assert len(said) == 5
+    for words in ("search tasks 0.9500", "evolved", "linear learner 0.9000", "two-layer net 0.8500", "0.7000"):
+        assert any(words in one for one in said)
+    places = sorted(float(one.get("y", "")) for one in names)
+    assert min(b - a for a, b in pairwise(places)) >= 14.9
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ import pytest
 
 from selftaught.errors import InputError
 from selftaught.report import read_run, recording, report_page, write_report
-from tests.report.made_run import WINNER, explanation, interval, program, result, timeline, write_run
+from tests.report.made_run import WINNER, explanation, interval, program, records, result, timeline, write_run
 
 EVIL = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", "</style><script>", "]]>",
@@ -188,7 +189,19 @@ def test_half_a_line_at_the_end_is_what_a_crash_leaves(tmp_path: Path) -> None:
         ("result.json", json.dumps(result(seed="one")), "a whole number was wanted"),
         ("result.json", json.dumps(result(fitness_test=interval(float("nan")))), "a finite number was wanted"),
         ("result.json", "[" * 100_000, "result.json is damaged"),
+        ("result.json", "null", "an object was wanted"),
+        ("result.json", json.dumps(result(programs=10**400)), "a whole number was wanted"),
+        ("result.json", json.dumps(result(programs=-5)), "a count was wanted"),
+        ("result.json", json.dumps(result(cpu_seconds=1e308)), "a number from 0 to"),
+        ("result.json", json.dumps(result(fitness_test=interval(5.0))), "a fitness from 0 to 1 was wanted"),
+        ("result.json", json.dumps(result(warnings=["half a pair \ud800"])), "surrogates not allowed"),
+        ("result.json", json.dumps(result(tasks={"elapsed": float("nan")})), "a finite number was wanted"),
+        ("result.json", json.dumps(result(tasks={"elapsed": 10**400})), "a finite number was wanted"),
         ("history.jsonl", "{}\n", "line 1 of"),
+        ("history.jsonl", json.dumps(records()[0] | {"programs": -1}) + "\n", "a count was wanted"),
+        ("history.jsonl", json.dumps(records()[0] | {"programs": 10**400}) + "\n", "a whole number was wanted"),
+        ("history.jsonl", json.dumps(records()[0] | {"fitness": -7.0}) + "\n", "a fitness from 0 to 1 was wanted"),
+        ("history.jsonl", json.dumps(records()[0] | {"island": 10**12}) + "\n", "an island's number below"),
         ("history.jsonl", '{"programs": tru\n', "line 1 of"),
         ("settings.json", "7", "settings.json is damaged"),
         ("explanation.json", json.dumps(explanation(drops=[{}])), "explanation.json is damaged"),
@@ -205,6 +218,23 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, name: str, text: st
     assert wanted in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400 + len(str(folder))
+
+
+@pytest.mark.parametrize("workers", [-3, 0, 10**30, 1.5, "two", None, True])
+def test_a_number_of_islands_that_cannot_be_counts_as_one(tmp_path: Path, workers: object) -> None:
+    folder = folder_with(tmp_path, "settings.json", json.dumps({"workers": workers}))
+    (folder / "history.jsonl").unlink()
+    assert read_run(folder).islands == 1
+    assert_safe(report_page(read_run(folder)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe with a name")
+def test_a_file_of_a_run_that_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "settings.json").unlink()
+    os.mkfifo(folder / "settings.json")
+    with pytest.raises(InputError, match="is no plain file"):
+        read_run(folder)
 
 
 def test_a_damaged_program_in_the_history_is_one_line(tmp_path: Path) -> None:
@@ -273,3 +303,17 @@ def test_the_listing_is_of_what_was_explained_and_says_what_it_leaves_out(tmp_pa
     page = read(report_page(read_run(write_run(tmp_path / "run", program=longer)))).text
     assert "2 lines of it that cannot change anything are left out" in page
     assert page.count("s9 = s9 + s9") == 1, "in the text to copy alone"
+
+
+def test_a_difference_of_rounding_is_shown_as_no_gain() -> None:
+    """The recorded run has five steps whose fitness differs by the last bit of a float64."""
+    page = report_page(read_run(recording()))
+    assert page.count("±0") == 5
+    assert "+0.0000" not in page
+
+
+def test_a_number_and_its_per_cent_sign_stay_on_one_line(tmp_path: Path) -> None:
+    page = report_page(read_run(write_run(tmp_path / "run")))
+    paragraphs = " ".join(re.findall(r"<h2.*?</p>", page))
+    assert "95\u00a0%" in paragraphs
+    assert "95 %" not in paragraphs

@@ -133,7 +133,7 @@ def judge_rows(claim: str | Claim, path: str | os.PathLike[str]) -> Evidence:
         return chosen.evidence(rows)
     except SelftaughtError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(f"{path} holds rows that the rule of {chosen.name} cannot read: {error!r}") from None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from selftaught.claims.claim import Part
 from selftaught.claims.evidence import Row
 from selftaught.errors import DataError, InputError, ResumeError
+from selftaught.writing import write_atomically
 
 __all__ = ["RowFile", "machine_name", "part_key", "read_rows"]
 
@@ -35,19 +36,26 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DataError(f"rows cannot be read from {path}: {reason}") from None
+        raise DataError(
+            f"rows cannot be read from {path} ({reason}); give a file that selftaught reproduce wrote"
+        ) from None
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise DataError(f"{path}:{number} is no row; each line holds one JSON object")
+            raise DataError(f"{path}:{number} is no row; each line holds one JSON object of finite numbers")
         rows.append(row)
     return rows
+
+
+def _refuse(word: str) -> None:
+    """Refuse NaN and Infinity, which are not JSON and which no rule can judge."""
+    raise ValueError(word)
 
 
 def machine_name() -> str:
@@ -101,8 +109,6 @@ class RowFile:
 
     def add(self, part: Part, rows: Sequence[Row], **stamp: Any) -> None:
         """Add the rows of a finished part and write the file anew, whole or not at all."""
-        from selftaught.programs.checkpoint import write_atomically
-
         self.rows += [{**row, "part": part_key(part), **stamp, "config": self._config} for row in rows]
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in self.rows)
         write_atomically(self.path, text.encode())
@@ -115,7 +121,12 @@ class RowFile:
         except ImportError:  # no such locks on this system
             yield
             return
-        with open(self.path.with_name(f".{self.path.name}.lock"), "ab") as lock:
+        guard = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            guard.touch()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}); choose other --rows") from None
+        with open(guard, "ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -18,6 +18,7 @@ from selftaught.cli.evolve_command import evolve_command
 from selftaught.cli.explain_command import explain_command
 from selftaught.cli.export_command import export_command
 from selftaught.cli.machine_help import describe_app
+from selftaught.cli.once import OnceCommand
 from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
@@ -39,15 +40,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("evolve")(evolve_command)
-app.command("report")(report_command)
-app.command("replay")(replay_command)
-app.command("export")(export_command)
-app.command("explain")(explain_command)
-app.command("data")(data_command)
-app.command("reproduce")(reproduce_command)
-app.command("claims")(claims_command)
-app.command("doctor")(doctor_command)
+app.command("evolve", cls=OnceCommand)(evolve_command)
+app.command("report", cls=OnceCommand)(report_command)
+app.command("replay", cls=OnceCommand)(replay_command)
+app.command("export", cls=OnceCommand)(export_command)
+app.command("explain", cls=OnceCommand)(explain_command)
+app.command("data", cls=OnceCommand)(data_command)
+app.command("reproduce", cls=OnceCommand)(reproduce_command)
+app.command("claims", cls=OnceCommand)(claims_command)
+app.command("doctor", cls=OnceCommand)(doctor_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -110,15 +111,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.filename is None:
             raise
         result = _complain(f"{error.filename}: {error.strerror}", EXIT_WRONG_USE)
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # what pathlib says of ~name
+            raise
+        result = _complain("a path begins with ~ and no user's name; write it in full", EXIT_WRONG_USE)
     except Exception as error:
         # Typer brings the parser's errors under changing names; all of them can format their message.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        result = _complain(message() or "see selftaught --help", EXIT_WRONG_USE)
+        result = _complain(_with_remedy(message(), getattr(error, "ctx", None)), EXIT_WRONG_USE)
     if result == EXIT_INTERRUPTED:
         _complain("interrupted", EXIT_INTERRUPTED)
     raise SystemExit(result if isinstance(result, int) else 0)
+
+
+def _with_remedy(message: str, context: Any) -> str:
+    """Return a complaint of the parser with the command that helps, without the parser's own words for its kind."""
+    told = message.replace("Value error, ", "", 1).rstrip(".")
+    place = getattr(context, "command_path", "") or "selftaught"
+    return told if told.endswith("?") else f"{told or 'wrong use'}; see {place} --help"
 
 
 def _complain(message: str, code: int) -> int:

@@ -24,7 +24,15 @@ def data_command(
 ) -> None:
     """Show how a data set is read: rows, classes, columns, first ids."""
     import selftaught
+    from selftaught.errors import InputError
+    from selftaught.programs.builtin import BUILTIN
+    from selftaught.programs.settings import ALIASES
 
+    if source in BUILTIN or source in ALIASES:
+        raise InputError(
+            f"{source} is a built-in task, drawn anew for every search, and has no rows to show; "
+            f"selftaught evolve {source} takes it"
+        )
     described = describe(selftaught.load(source, target, task=task.value if task else None))
     if as_json:
         typer.echo(json.dumps(described, indent=2))

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,15 +119,19 @@ def _cache() -> tuple[str | None, int, int, bool]:
     except ImportError:
         return None, 0, 0, False
     folder = Path(cache_directory())
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    nearest = next((one for one in (folder, *folder.parents) if one.is_dir()), folder)
+    sizes = {}
+    for place, _, names in os.walk(folder):  # which passes over what cannot be read
+        for name in names:
+            with suppress(OSError):
+                sizes[os.path.join(place, name)] = os.stat(os.path.join(place, name)).st_size
+    nearest = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
     try:
         with tempfile.TemporaryFile(dir=nearest):
             writable = True
     except OSError:
         writable = False
-    kernels = sum(path.suffix in (".o", ".obj") for path in files)
-    return str(folder), sum(path.stat().st_size for path in files), kernels, writable
+    kernels = sum(name.endswith((".o", ".obj")) for name in sizes)
+    return str(folder), sum(sizes.values()), kernels, writable
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from selftaught.cli.choices import BiasLevel, SearchKind, TaskKind
 from selftaught.cli.config_file import read_config, write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.keyboard import Keyboard
-from selftaught.cli.quantities import duration, whole_number
+from selftaught.cli.quantities import duration, number, whole_number
 from selftaught.errors import InputError, SelftaughtError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def evolve_command(
         float | None,
         typer.Option(
             help="Stop when the selection tasks reach this fitness; exit code 1 if they do not.",
+            parser=number,
             metavar="X",
             rich_help_panel=_BUDGET,
         ),

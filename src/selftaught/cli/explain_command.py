@@ -13,6 +13,7 @@ from selftaught.cli.quantities import whole_number
 
 __all__ = ["explain_command"]
 
+EXPLANATION = "explanation.json"
 _NUMBER = {"parser": whole_number, "metavar": "N"}
 
 
@@ -27,8 +28,10 @@ def explain_command(
     target: Annotated[str | None, typer.Option(help="The column to predict.", metavar="COLUMN")] = None,
     task: Annotated[TaskKind | None, typer.Option(help="What to learn of the data.")] = None,
     features: Annotated[int | None, typer.Option(help="Inputs of a task.", **_NUMBER)] = None,
-    count: Annotated[int, typer.Option(help="Unseen tasks in each of three sets.", metavar="N")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of everything.", metavar="N")] = 0,
+    count: Annotated[
+        int | None, typer.Option(help="Unseen tasks in each of three sets, 64 by default.", **_NUMBER)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything, 0 by default.", **_NUMBER)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where to write explanation.json; the run's folder by default.", metavar="FILE")
@@ -36,9 +39,10 @@ def explain_command(
 ) -> None:
     """Explain a program: the worth of each instruction, a shorter form, its formulas and techniques."""
     from selftaught.errors import InputError
-    from selftaught.programs.checkpoint import write_atomically
     from selftaught.programs.explain import explain, unseen_tasks
     from selftaught.programs.explain.from_files import read_subject
+    from selftaught.programs.program_file import files_of_program
+    from selftaught.writing import file_to_write, write_atomically
 
     read = read_subject(subject, with_tasks=tasks is None)
     options: dict[str, Any] = {
@@ -51,10 +55,19 @@ def explain_command(
         if given:
             raise InputError(f"--{next(iter(given))} goes with --tasks; a run brings its own tasks")
     source: Any = read.problem if tasks is None else tasks
-    print("loading the engine and making unseen tasks ...", file=sys.stderr)  # noqa: T201
-    unseen = unseen_tasks(source, count=count, seed=seed, **given)
-    found = explain(read.program, unseen, seed=seed, slots=read.slots)
-    place = out or (read.folder / "explanation.json" if read.folder else None)
+    place = out if out is not None or read.folder is None else read.folder / EXPLANATION
+    if place is not None:
+        kept = files_of_program(Path(subject).expanduser())
+        place = file_to_write(place, read=[one for one in kept if one.name != EXPLANATION])
+    number = 0 if seed is None else seed
+    unseen = unseen_tasks(source, count=64 if count is None else count, seed=number, **given)
+    if bool(read.num_classes) != bool(unseen.report.num_classes):
+        raise InputError(
+            f"{subject} is a program for the task {read.task!r}, but these tasks are {unseen.text_kind!r}, where label "
+            "and prediction lie in other slots; name tasks of the program's kind"
+        )
+    print("loading the engine ...", file=sys.stderr)  # noqa: T201
+    found = explain(read.program, unseen, seed=number, slots=read.slots)
     if place is not None:
         write_atomically(place, found.to_json().encode())
     if as_json:

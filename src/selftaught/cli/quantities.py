@@ -6,14 +6,16 @@ import math
 import os
 import re
 import time
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import typer
 
 from selftaught.report.numbers import clock, count, fitness, short_count
 
-__all__ = ["clock", "count", "duration", "fitness", "process_began", "short_count", "whole_number"]
+__all__ = ["clock", "count", "duration", "fitness", "number", "process_began", "short_count", "whole_number"]
 
+LARGEST = 2**63 - 1
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)(s|m|h|)")
 
@@ -28,12 +30,32 @@ def whole_number(text: str) -> int:
     2000000
     """
     try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is not a whole number.") from None
+    if not value.is_finite() or (value.copy_abs() <= LARGEST and value != value.to_integral_value()):
+        raise typer.BadParameter(f"{text!r} is not a whole number.")
+    if value.copy_abs() > LARGEST:
+        raise typer.BadParameter(f"{text!r} is too large; the largest number is {LARGEST}.")
+    return int(value)
+
+
+def number(text: str) -> float:
+    """Read a number.
+
+    Raises:
+        typer.BadParameter: it is not a finite number.
+
+    >>> number("0.5")
+    0.5
+    """
+    try:
         value = float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a whole number.") from None
-    if not math.isfinite(value) or value != int(value):
-        raise typer.BadParameter(f"{text!r} is not a whole number.")
-    return int(value) if "e" in text.lower() else int(text)
+        value = math.nan
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{text!r} is not a number.")
+    return value
 
 
 def duration(text: str) -> float:

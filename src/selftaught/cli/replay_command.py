@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selftaught.cli.quantities import clock, count, duration, fitness
+from selftaught.cli.quantities import clock, count, duration, fitness, number
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from selftaught.programs import Progress
+    from selftaught.programs import Program, Progress
     from selftaught.report import RunRecord, Scene
 
 __all__ = ["replay_command"]
@@ -43,7 +43,8 @@ def replay_command(
         ),
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(help="Play in proportion, so many times as fast as it was.", metavar="X")
+        float | None,
+        typer.Option(help="Play in proportion, so many times as fast as it was.", parser=number, metavar="X"),
     ] = None,
 ) -> None:
     """Play a recorded run in the terminal: the code as it grows, its fitness, techniques as they appear.
@@ -60,11 +61,12 @@ def replay_command(
         raise InputError("--seconds and --speed both say how fast to play; give one of them")
     record = read_run(recording() if run is None else run)
     scenes = playback(record, seconds=SECONDS if seconds is None else seconds, speed=speed)
+    programs = _programs(record)
     console = Console(highlight=False, markup=False)
     if console.is_terminal and not console.is_dumb_terminal:
-        _live(console, record, scenes)
+        _live(console, record, scenes, programs)
     else:
-        _lines(record, scenes, wait=seconds is not None or speed is not None)
+        _lines(record, scenes, programs, wait=seconds is not None or speed is not None)
     _end(console, record, shipped=run is None)
 
 
@@ -72,14 +74,35 @@ def _facts(record: RunRecord) -> list[str]:
     return ["replay", f"bias {record.bias}", f"search {record.kind}", f"seed {record.seed}", "baselines on final tasks"]
 
 
-def _progress(record: RunRecord, scene: Scene) -> Progress:
+def _programs(record: RunRecord) -> dict[str, Program]:
+    """Return the program of each text of the history, all of them read before anything is shown.
+
+    Raises:
+        InputError: one has a mistake; one line that says where.
+    """
+    from selftaught.errors import InputError, ProgramError
+    from selftaught.programs import parse_program
+
+    found: dict[str, Program] = {}
+    for place, one in enumerate(record.history, 1):
+        try:
+            found[one.text] = parse_program(one.text, "program").program
+        except ProgramError as error:
+            first = str(error).splitlines()[0]
+            raise InputError(
+                f"improvement {place} of {record.folder / 'history.jsonl'} is damaged ({first}); restore the file, or "
+                "run the same selftaught evolve command with --fresh"
+            ) from None
+    return found
+
+
+def _progress(record: RunRecord, scene: Scene, programs: Mapping[str, Program]) -> Progress:
     """Return a scene as what a running search would have told; the share from the cache was not recorded."""
-    from selftaught.programs import Improvement, Progress, parse_program
+    from selftaught.programs import Improvement, Progress
 
     found = tuple(
         Improvement(
-            one.programs, one.fitness, one.elapsed, one.parent, one.move, one.island,
-            parse_program(one.text, "history.jsonl").program,
+            one.programs, one.fitness, one.elapsed, one.parent, one.move, one.island, programs[one.text],
         )
         for one in scene.new
     )  # fmt: skip
@@ -92,7 +115,9 @@ def _progress(record: RunRecord, scene: Scene) -> Progress:
     )  # fmt: skip
 
 
-def _live(console: Console, record: RunRecord, scenes: Iterable[Scene]) -> None:
+def _live(
+    console: Console, record: RunRecord, scenes: Iterable[Scene], programs: Mapping[str, Program]
+) -> None:
     from selftaught.cli.keyboard import Keyboard
     from selftaught.cli.live_view import LiveView
 
@@ -105,14 +130,14 @@ def _live(console: Console, record: RunRecord, scenes: Iterable[Scene]) -> None:
                     if "q" in keyboard.pressed().lower():
                         return
                     time.sleep(min(_STEP, wait))
-                view.update(_progress(record, scene))
+                view.update(_progress(record, scene, programs))
                 for one in scene.named:
                     view.name(one.name, one.elapsed)
         except KeyboardInterrupt:
             return
 
 
-def _lines(record: RunRecord, scenes: Iterable[Scene], *, wait: bool) -> None:
+def _lines(record: RunRecord, scenes: Iterable[Scene], programs: Mapping[str, Program], *, wait: bool) -> None:
     """Write a line for each improvement and each technique."""
     from selftaught.cli.code_view import Code, changes_in_words, code_of
 
@@ -122,7 +147,7 @@ def _lines(record: RunRecord, scenes: Iterable[Scene], *, wait: bool) -> None:
     for scene in scenes:
         if wait:
             time.sleep(max(0.0, start + scene.at - time.monotonic()))
-        for found in _progress(record, scene).improvements:
+        for found in _progress(record, scene, programs).improvements:
             before, code = code, code_of(found.program, digits=4)
             words = f"{clock(found.elapsed):>7}  {count(found.programs)} programs, best {fitness(found.fitness)}"
             sys.stdout.write(f"{words}  {changes_in_words(before, code)}".rstrip() + "\n")

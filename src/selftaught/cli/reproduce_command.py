@@ -26,8 +26,9 @@ _INTERRUPTED = 130
 def reproduce_command(
     name: Annotated[str, typer.Argument(help="A claim's name; `selftaught claims` lists them.", metavar="NAME")],
     scale: Annotated[
-        ClaimScale, typer.Option(help="How much to measure: about a minute, minutes to an hour, or all.")
-    ] = ClaimScale.TINY,
+        ClaimScale | None,
+        typer.Option(help="How much to measure: about a minute (tiny, the default), minutes to an hour, or all."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="The first seed (0); others follow it.", parser=whole_number, metavar="K")
     ] = None,
@@ -55,15 +56,18 @@ def reproduce_command(
 
     claim = find_claim(name)
     if from_rows is not None:
-        if rows is not None or fresh:
-            raise InputError("--from-rows judges stored rows and measures nothing; leave out --rows and --fresh")
+        given = {"--rows": rows, "--fresh": fresh or None, "--scale": scale, "--seed": seed, "--jobs": jobs}
+        idle = next((flag for flag, value in given.items() if value is not None), None)
+        if idle:
+            raise InputError(f"--from-rows judges stored rows and measures nothing; leave out {idle}")
         evidence = judge_rows(claim, from_rows)
     else:
         first = 0 if seed is None else seed
-        progress = _Lines(f"{claim.name}, scale {scale.value}, seed {first}", quiet=quiet)
+        size = (scale or ClaimScale.TINY).value
+        progress = _Lines(f"{claim.name}, scale {size}, seed {first}", quiet=quiet)
         try:
             evidence = reproduce(
-                claim, scale=scale.value, seed=first, jobs=_cores() if jobs is None else jobs, rows=rows, fresh=fresh,
+                claim, scale=size, seed=first, jobs=_cores() if jobs is None else jobs, rows=rows, fresh=fresh,
                 on_advance=progress.update,
             )  # fmt: skip
         except KeyboardInterrupt:

@@ -144,6 +144,8 @@ def _load_text(source: str, options: _Options) -> Examples:
         return read_hub(source, options.table(), split=options.split)
     if not source or "\0" in source:
         raise InputError(f"source must be a name or a path, got {source!r}")
+    if "://" in source:
+        raise InputError(f"{one_line(source)} is an address; download what it leads to, and give the file's path")
     path = Path(source)
     with reading(source, "path"):
         path = path.expanduser()

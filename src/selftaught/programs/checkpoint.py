@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from selftaught.errors import ResumeError
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint", "write_atomically"]
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = 1
 
@@ -32,16 +32,6 @@ class Checkpoint:
     settings: dict[str, Any]
     islands: list[dict[str, NDArray[Any]]]
     about: dict[str, Any] = field(default_factory=dict)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, force it to the disk and give it its name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from selftaught.errors import InputError, ResumeError
-from selftaught.programs.checkpoint import Checkpoint, load_checkpoint, write_atomically
+from selftaught.programs.checkpoint import Checkpoint, load_checkpoint
 from selftaught.programs.parse import parse_program
 from selftaught.programs.result import Improvement
 from selftaught.programs.search import Event
 from selftaught.programs.settings import EvolveSettings
 from selftaught.programs.text import format_program
+from selftaught.writing import write_atomically
 
 __all__ = ["RUNS", "RunFolder"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from selftaught.errors import SelftaughtError
-from selftaught.programs.checkpoint import write_atomically
 from selftaught.programs.program import Program
 from selftaught.programs.result import Improvement
 from selftaught.programs.tasksets import TaskSet
+from selftaught.writing import write_atomically
 
 __all__ = ["Naming"]
 

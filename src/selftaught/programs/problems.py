@@ -125,10 +125,12 @@ def source_of(examples: Any, *, target: str | None = None, task: str | None = No
         named = isinstance(examples, str) and target is None and _takes_no_task(examples)
         loaded = load(examples) if named or isinstance(examples, Examples) else load(examples, target, task=kind)
     except DataError as error:
-        close = did_you_mean(examples, (*BUILTIN, *ALIASES)) if isinstance(examples, str) else ""
-        if close and str(error).startswith("there is no data set") and "did you mean" not in str(error):
-            raise DataError(f"{error}{close}") from None
-        raise
+        if not isinstance(examples, str) or not str(error).startswith("there is no data set"):
+            raise
+        from selftaught.datasets import NAMES
+
+        close = did_you_mean(examples, (*BUILTIN, *ALIASES, *NAMES))
+        raise DataError(f"{str(error).partition('; did you mean')[0]}{close}") from None
     return loaded.name, _digest(loaded), loaded
 
 

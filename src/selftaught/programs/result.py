@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selftaught.errors import ResumeError
-from selftaught.programs.checkpoint import write_atomically
 from selftaught.programs.parse import parse_program
 from selftaught.programs.presets import published_marks
 from selftaught.programs.program import Program
 from selftaught.programs.text import format_program
 from selftaught.seeds import rng_for
+from selftaught.writing import write_atomically
 
 __all__ = ["Evolution", "FitnessInterval", "Improvement", "bootstrap"]
 

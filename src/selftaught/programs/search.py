@@ -100,8 +100,10 @@ def start_program(settings: EvolveSettings) -> Program | None:
     else:
         from pathlib import Path
 
+        from selftaught.programs.program_file import read_program_bytes
+
         try:
-            text = Path(settings.start).expanduser().read_bytes()
+            text = read_program_bytes(Path(settings.start).expanduser())
         except OSError as error:
             raise InputError(f"start {settings.start!r} cannot be read: {error.strerror}") from None
         program = parse_program(text, settings.start).program

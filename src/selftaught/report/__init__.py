@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from selftaught.report.film import Scene, playback
     from selftaught.report.lineage import Descent, Step, line_of_descent
     from selftaught.report.page import report_page, write_report
+    from selftaught.report.picture import progress_picture
     from selftaught.report.record import Explanation, Interval, RunRecord, read_run
     from selftaught.report.recorded import recording
     from selftaught.report.timeline import Appearance, appearances
@@ -23,6 +24,7 @@ __all__ = [
     "read_run",
     "write_report",
     "report_page",
+    "progress_picture",
     "recording",
     "RunRecord",
     "Explanation",
@@ -40,6 +42,7 @@ _HOMES = {
     "read_run": "record",
     "write_report": "page",
     "report_page": "page",
+    "progress_picture": "picture",
     "recording": "recorded",
     "RunRecord": "record",
     "Explanation": "record",

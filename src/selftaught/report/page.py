@@ -13,8 +13,10 @@ from pathlib import Path
 
 from selftaught.errors import InputError
 from selftaught.report import sections
+from selftaught.report.picture import chart_style
 from selftaught.report.record import RunRecord, read_run
 from selftaught.report.svg import element
+from selftaught.writing import file_to_write, write_atomically
 
 __all__ = ["REPORT", "report_page", "write_report"]
 
@@ -27,7 +29,7 @@ def report_page(run: RunRecord) -> str:
 
     The same run gives the same text; nothing of it is a link to another place.
     """
-    style = files("selftaught.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = chart_style() + files("selftaught.report").joinpath("page.css").read_text(encoding="utf-8")
     body = "".join(
         section(run)
         for section in (
@@ -65,13 +67,10 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         >>> write_report(recording(), "example.html").name
         'example.html'
     """
-    text = report_page(read_run(folder))
-    path = Path(out).expanduser() if out is not None else Path(folder).expanduser() / REPORT
-    partial = path.with_name(path.name + ".partial")
+    run = read_run(folder)
+    path = file_to_write(run.folder / REPORT if out is None else out, read=run.files)
     try:
-        # Whole or not at all: a reader never sees half a page.
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, report_page(run).encode())
     except OSError as error:
-        raise InputError(f"the report {path} cannot be written ({error.strerror}); choose another --out") from None
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --out") from None
     return path

@@ -14,8 +14,10 @@ from selftaught.report.verdict import BASELINE_NAMES
 __all__ = ["best_so_far", "progress_axes", "progress_chart"]
 
 _LANE = 19.0
-_LETTER = 6.7  # width of a letter of the labels, in units of the drawing
-_RIGHT = {True: 150.0, False: 18.0}  # room for names at the right, of the wide and the narrow drawing
+_APART = 15.0  # between two names at the right
+_LETTER, _PAD = 7.3, 7.0  # of the labels, in units of the drawing: width of a letter in a wide font, room beside it
+_TOP = 30.0
+_RIGHT = {True: 156.0, False: 18.0}  # room for names at the right, of the wide and the narrow drawing
 _LEFT, _BOTTOM, _PLOT = 52.0, 46.0, 250.0
 
 
@@ -28,7 +30,7 @@ def best_so_far(history: Sequence[Record]) -> list[Record]:
     return kept
 
 
-def progress_axes(run: RunRecord, width: float, top: float = 24.0) -> tuple[Axis, Axis]:
+def progress_axes(run: RunRecord, width: float, top: float = _TOP) -> tuple[Axis, Axis]:
     """Return the axes of the chart: programs to x, fitness to y.
 
     Args:
@@ -62,19 +64,18 @@ def progress_chart(run: RunRecord, *, width: int = 860, name: str = "progress") 
     found = appearances(run)
     across, up = progress_axes(run, width)
     lanes = _lanes(found, across, width)
-    top = 24.0 + _LANE * (max(lanes, default=-1) + 1)
+    top = _TOP + _LANE * (max(lanes, default=-1) + 1)
     across, up = progress_axes(run, width, top)
     records = best_so_far(run.history)
-    height = top + _PLOT + _BOTTOM + (0 if wide else 18 * (len(run.baselines) + 1))
+    height = top + _PLOT + _BOTTOM + (0 if wide else 18 * (len(run.baselines) + 2))
     parts = [
         _grid(across, up, width),
-        _baselines(run, across, up, wide),
+        _baselines(run, across, up),
         _curve(records, across, up),
         _final(run, across, up, wide),
         _marks(found, lanes, across, up, width),
+        _names(run, records, across, up) if wide else _legend(run, records, top + _PLOT + _BOTTOM + 8),
     ]
-    if not wide:
-        parts.append(_legend(run, top + _PLOT + _BOTTOM + 8))
     title = f"Progress of the search on {run.name}"
     told = (
         f"Best fitness on the search tasks rose from {fitness(records[0].fitness)} to {fitness(records[-1].fitness)} "
@@ -102,7 +103,7 @@ def _grid(across: Axis, up: Axis, width: float) -> str:
     parts.append(element("line", class_="axis", x1=across.start, x2=across.end, y1=up.start, y2=up.start))
     middle = (across.start + across.end) / 2
     parts.append(text("programs tried", middle, up.start + 38, class_="label middle"))
-    parts.append(text("fitness", 6.0, up.end - 10, class_="label"))
+    parts.append(text("fitness", 6.0, up.end - 16, class_="label"))
     return element("g", "".join(parts))
 
 
@@ -146,28 +147,38 @@ def _spread(wanted: Sequence[float], apart: float) -> list[float]:
     return placed
 
 
-def _baselines(run: RunRecord, across: Axis, up: Axis, wide: bool) -> str:
-    names = list(run.baselines)
-    values = [run.baselines[name].mean for name in names]
-    ys = [up.place(value) for value in values]
-    labels = _spread([*ys, up.place(run.test.mean)], 15.0)
+def _baselines(run: RunRecord, across: Axis, up: Axis) -> str:
     parts = []
-    for name, value, y, at in zip(names, values, ys, labels, strict=False):
+    for name, one in run.baselines.items():
+        y = up.place(one.mean)
+        words = f"{BASELINE_NAMES.get(name, name)}: {fitness(one.mean)} on unseen tasks"
         parts.append(
             element(
-                "line", element("title", escape(f"{BASELINE_NAMES.get(name, name)}: {fitness(value)} on unseen tasks")),
-                class_="baseline", x1=across.start, x2=across.end, y1=y, y2=y,
-                data_baseline=name, data_fitness=repr(value),
+                "line", element("title", escape(words)), class_="baseline", x1=across.start, x2=across.end, y1=y, y2=y,
+                data_baseline=name, data_fitness=repr(one.mean),
             )
         )  # fmt: skip
-        if wide:
-            parts.append(element("line", class_="leader", x1=across.end + 2, x2=across.end + 14, y1=y, y2=at))
-            words = f"{BASELINE_NAMES.get(name, name)[:16]} {fitness(value)}"
-            parts.append(text(words, across.end + 17, at + 4, class_="name"))
-    if wide:
-        y, at = up.place(run.test.mean), labels[-1]
-        parts.append(element("line", class_="leader", x1=across.end + 8, x2=across.end + 14, y1=y, y2=at))
-        parts.append(text(f"evolved {fitness(run.test.mean)}", across.end + 17, at + 4, class_="name strong"))
+    return element("g", "".join(parts))
+
+
+def _names(run: RunRecord, records: Sequence[Record], across: Axis, up: Axis) -> str:
+    """Name the curve and the lines at the right of the drawing, each as near to its line as the others let it."""
+    named = [(BASELINE_NAMES.get(name, name), one.mean, "name basename", 2.0) for name, one in run.baselines.items()]
+    named.append(("evolved", run.test.mean, "name strong", 8.0))
+    ys = [up.place(value) for _, value, _, _ in named]
+    heading = min(ys) - _APART  # what the names below it share, so that no name need say it
+    rows = [
+        (f"{name[:16]} {fitness(value)}", y, kind, gap) for (name, value, kind, gap), y in zip(named, ys, strict=True)
+    ]
+    rows.append(("on unseen tasks:", heading, "label", 0.0))
+    if records:
+        last = records[-1].fitness
+        rows.append((f"search tasks {fitness(last)}", up.place(last), "name curvename", 2.0))
+    parts = []
+    for (words, y, kind, gap), at in zip(rows, _spread([row[1] for row in rows], _APART), strict=True):
+        if gap:
+            parts.append(element("line", class_="leader", x1=across.end + gap, x2=across.end + 14, y1=y, y2=at))
+        parts.append(text(words, across.end + 17, at + 4, class_=kind))
     return element("g", "".join(parts))
 
 
@@ -200,8 +211,8 @@ def _lanes(found: Sequence[Appearance], across: Axis, width: float) -> list[int]
 
 def _label(one: Appearance, across: Axis, width: float) -> tuple[float, float]:
     """Return where a label begins and ends: at its mark, moved left where it would leave the drawing."""
-    size = _LETTER * len(one.name) + 14
-    left = min(across.place(one.programs) - 7, width - size - 2)
+    size = _LETTER * len(one.name) + 2 * _PAD
+    left = min(across.place(one.programs) - _PAD, width - size - 2)
     return max(left, 2.0), max(left, 2.0) + size
 
 
@@ -209,7 +220,7 @@ def _marks(found: Sequence[Appearance], lanes: Sequence[int], across: Axis, up: 
     parts = []
     for one, lane in zip(found, lanes, strict=True):
         x, y = across.place(one.programs), up.place(one.fitness)
-        left, _ = _label(one, across, width)
+        left, right = _label(one, across, width)
         line = 2.0 + _LANE * lane
         words = f"{one.name} appeared in program {count(one.programs)}, of fitness {fitness(one.fitness)}"
         parts.append(
@@ -217,8 +228,8 @@ def _marks(found: Sequence[Appearance], lanes: Sequence[int], across: Axis, up: 
                 "g",
                 element("title", escape(words))
                 + element("line", class_="stem", x1=x, x2=x, y1=line + 15, y2=y)
-                + element("rect", class_="tag", x=left, y=line, width=_LETTER * len(one.name) + 14, height=16, rx=8)
-                + text(one.name, left + 7, line + 12, class_="tagname")
+                + element("rect", class_="tag", x=left, y=line, width=right - left, height=16, rx=8)
+                + text(one.name, (left + right) / 2, line + 12, class_="tagname middle")
                 + element("circle", class_="mark", cx=x, cy=y, r=4.5),
                 data_technique=one.name, data_programs=one.programs, data_fitness=repr(one.fitness),
             )
@@ -226,17 +237,19 @@ def _marks(found: Sequence[Appearance], lanes: Sequence[int], across: Axis, up: 
     return "".join(parts)
 
 
-def _legend(run: RunRecord, y: float) -> str:
-    """Name the lines below the drawing, where there is no room at the right."""
-    rows = [("evolved, unseen tasks", run.test.mean, "final")]
-    rows += [(BASELINE_NAMES.get(name, name), value.mean, "baseline") for name, value in run.baselines.items()]
+def _legend(run: RunRecord, records: Sequence[Record], y: float) -> str:
+    """Name the curve and the lines below the drawing, where there is no room at the right."""
+    rows = [("evolved, on unseen tasks", run.test.mean, "final")]
+    rows += [(BASELINE_NAMES.get(name, name)[:28], value.mean, "baseline") for name, value in run.baselines.items()]
     rows.sort(key=lambda row: -row[1])
+    if records:
+        rows.insert(0, ("best so far, on search tasks", records[-1].fitness, "curve"))
     parts = []
     for number, (name, value, kind) in enumerate(rows):
         at = y + 18 * number
         if kind == "final":
             parts.append(element("circle", class_="final", cx=_LEFT + 10, cy=at, r=5))
         else:
-            parts.append(element("line", class_="baseline", x1=_LEFT, x2=_LEFT + 20, y1=at, y2=at))
-        parts.append(text(f"{name[:28]} {fitness(value)}", _LEFT + 28, at + 4, class_="name"))
+            parts.append(element("line", class_=kind, x1=_LEFT, x2=_LEFT + 20, y1=at, y2=at))
+        parts.append(text(f"{name} {fitness(value)}", _LEFT + 28, at + 4, class_="name"))
     return element("g", "".join(parts))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,10 +19,14 @@ from typing import Any, TypeVar
 
 from selftaught.errors import InputError
 from selftaught.report.code import Code, code_of_text
+from selftaught.writing import RUN_FILES
 
 __all__ = ["Explanation", "Interval", "LineWorth", "Moment", "Record", "RunRecord", "TechniqueFound", "read_run"]
 
 MAX_BYTES = 64_000_000  # of one file; a run of a day writes a few
+LARGEST = 2.0**63  # of any count or time
+MOST_ISLANDS = 1_000_000
+_SLACK = 1e-6  # by which a mean of float64 may miss the ends of its range
 T = TypeVar("T")
 
 
@@ -197,23 +202,27 @@ class RunRecord:
     has_config: bool = False
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that a run leaves, those included that are not read; a page must not take the place of one."""
+        return tuple(self.folder / name for name in RUN_FILES)
+
+    @property
     def name(self) -> str:
         """What was learnt: the data set's name."""
         return str(self.tasks.get("name") or self.settings.get("data") or self.folder.name)
 
     @property
     def islands(self) -> int:
-        """How many populations searched."""
+        """How many populations searched; one where settings.json does not tell."""
         workers = self.settings.get("workers")
-        given = workers if isinstance(workers, int) else 1
+        given = workers if isinstance(workers, int) and 1 <= workers <= MOST_ISLANDS else 1
         return max([given, *(record.island + 1 for record in self.history)])
 
     @property
     def elapsed(self) -> float:
         """Seconds that the run took; at least those of its last improvement."""
-        told = self.tasks.get("elapsed")
         last = max((record.elapsed for record in self.history), default=0.0)
-        return max(float(told), last) if isinstance(told, int | float) and math.isfinite(told) else last
+        return max(float(self.tasks.get("elapsed", 0.0)), last)
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunRecord:
@@ -226,10 +235,12 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
         InputError: the folder or result.json is missing, or a file is damaged; one line says which and what to do.
     """
     path = Path(folder).expanduser()
+    if path.is_file():
+        raise InputError(f"{path} is a file; give the folder of a run, as selftaught evolve prints it")
     if not path.is_dir():
         raise InputError(f"there is no folder {path}; give the folder of a run, as selftaught evolve prints it")
     stored = _json(path / "result.json")
-    if stored is None:
+    if stored is _MISSING:
         raise InputError(
             f"{path} holds no result.json: the run is not finished; the selftaught evolve command that began it goes on"
         )
@@ -239,28 +250,29 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord:
 def _run(path: Path, stored: Any) -> RunRecord:
     stored = _object(stored)
     tasks = _object(stored.get("tasks", {}))
-    settings = _json(path / "settings.json")
-    about = _json(path / "recording.json")
+    if "elapsed" in tasks:
+        _amount(tasks["elapsed"])
+    settings, about = _json(path / "settings.json"), _json(path / "recording.json")
     explained, moments = _json(path / "explanation.json"), _json(path / "timeline.json")
     text = _text(stored["program"])
     code_of_text(text, "result.json")
     return RunRecord(
-        folder=path, program=text, search=_maybe(stored.get("fitness_search"), _number),
-        selection=_maybe(stored.get("fitness_select"), _number), test=_interval(stored["fitness_test"]),
+        folder=path, program=text, search=_maybe(stored.get("fitness_search"), _fitness),
+        selection=_maybe(stored.get("fitness_select"), _fitness), test=_interval(stored["fitness_test"]),
         baselines={str(name): _interval(value) for name, value in _object(stored.get("baselines", {})).items()},
-        programs=_whole(stored["programs"]), programs_per_second=_number(stored.get("programs_per_second", 0.0)),
-        cpu_seconds=_number(stored.get("cpu_seconds", 0.0)), best_after=_whole(stored.get("evaluations_to_best", 0)),
+        programs=_count(stored["programs"]), programs_per_second=_amount(stored.get("programs_per_second", 0.0)),
+        cpu_seconds=_amount(stored.get("cpu_seconds", 0.0)), best_after=_count(stored.get("evaluations_to_best", 0)),
         seed=_whole(stored["seed"]), bias=_text(stored["bias"]), kind=_text(stored.get("search", "live")),
         reason=_text(stored.get("reason", "")), version=_text(stored.get("version", "")), tasks=tasks,
         warnings=_texts(stored.get("warnings", [])), history=_history(path / "history.jsonl"),
-        settings=_checked(path / "settings.json", lambda: _object({} if settings is None else settings)),
-        explanation=None if explained is None else _checked(
+        settings=_checked(path / "settings.json", lambda: _object({} if settings is _MISSING else settings)),
+        explanation=None if explained is _MISSING else _checked(
             path / "explanation.json", lambda: _explanation(_object(explained))
         ),
-        timeline=None if moments is None else _checked(
+        timeline=None if moments is _MISSING else _checked(
             path / "timeline.json", lambda: tuple(_moment(_object(one)) for one in _array(moments))
         ),
-        about=_checked(path / "recording.json", lambda: _object({} if about is None else about)),
+        about=_checked(path / "recording.json", lambda: _object({} if about is _MISSING else about)),
         has_config=(path / "config.toml").is_file(),
     )  # fmt: skip
 
@@ -283,18 +295,18 @@ def _history(path: Path) -> tuple[Record, ...]:
 
 
 def _record(line: bytes) -> Record:
-    one = _object(json.loads(line))
+    one = _object(_loaded(line))
     return Record(
-        programs=_whole(one["programs"]), fitness=_number(one["fitness"]), elapsed=_number(one["elapsed"]),
-        parent=_whole(one.get("parent", -1)), move=_whole(one.get("move", -1)), island=_whole(one.get("island", 0)),
+        programs=_count(one["programs"]), fitness=_fitness(one["fitness"]), elapsed=_amount(one["elapsed"]),
+        parent=_whole(one.get("parent", -1)), move=_whole(one.get("move", -1)), island=_island(one),
         text=_text(one["program"]),
     )  # fmt: skip
 
 
 def _moment(one: Mapping[str, Any]) -> Moment:
     return Moment(
-        programs=_whole(one["programs"]), elapsed=_number(one["elapsed"]), fitness=_number(one["fitness"]),
-        techniques=_texts(one["techniques"]), island=_whole(one.get("island", 0)),
+        programs=_count(one["programs"]), elapsed=_amount(one["elapsed"]), fitness=_fitness(one["fitness"]),
+        techniques=_texts(one["techniques"]), island=_island(one),
     )  # fmt: skip
 
 
@@ -338,19 +350,30 @@ def _technique(one: Mapping[str, Any]) -> TechniqueFound:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} is no plain file; {_REMEDY}")
+        if found.st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; that is no file of a run")
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}); {_REMEDY}") from None
 
 
 def _json(path: Path) -> Any:
-    """Return what a file holds, None where there is none."""
+    """Return what a file holds, `_MISSING` where there is none."""
     raw = _bytes(path)
-    return None if raw is None else _checked(path, lambda: json.loads(raw))
+    return _MISSING if raw is None else _checked(path, lambda: _loaded(raw))
+
+
+def _loaded(raw: bytes) -> Any:
+    """Return what JSON says; half a surrogate pair, which is no text that could be written again, is refused."""
+    value = json.loads(raw)
+    if b"\\ud" in raw.lower():
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def _checked(path: Path, read: Callable[[], T], where: str = "") -> T:
@@ -367,18 +390,47 @@ def _checked(path: Path, read: Callable[[], T], where: str = "") -> T:
 
 
 _REMEDY = "restore the file, or run the same selftaught evolve command with --fresh"
+_MISSING = object()
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or (isinstance(value, int) and abs(value) > LARGEST) or not math.isfinite(value):
         raise ValueError(f"a finite number was wanted, got {str(value)[:40]!r}")
     return float(value)
 
 
+def _amount(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= LARGEST:
+        raise ValueError(f"a number from 0 to {LARGEST:g} was wanted, got {number:g}")
+    return number
+
+
+def _fitness(value: Any) -> float:
+    number = _number(value)
+    if not -_SLACK <= number <= 1 + _SLACK:
+        raise ValueError(f"a fitness from 0 to 1 was wanted, got {number:g}")
+    return number
+
+
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST:
         raise ValueError(f"a whole number was wanted, got {str(value)[:40]!r}")
     return value
+
+
+def _count(value: Any) -> int:
+    if _whole(value) < 0:
+        raise ValueError(f"a count was wanted, got {value}")
+    return int(value)
+
+
+def _island(one: Mapping[str, Any]) -> int:
+    number = _count(one.get("island", 0))
+    if number >= MOST_ISLANDS:
+        raise ValueError(f"an island's number below {MOST_ISLANDS} was wanted, got {number}")
+    return number
 
 
 def _text(value: Any) -> str:
@@ -414,4 +466,4 @@ def _maybe(value: Any, read: Callable[[Any], T]) -> T | None:
 
 def _interval(value: Any) -> Interval:
     one = _object(value)
-    return Interval(_number(one["mean"]), _number(one["low"]), _number(one["high"]), _whole(one["tasks"]))
+    return Interval(_fitness(one["mean"]), _number(one["low"]), _number(one["high"]), _count(one["tasks"]))

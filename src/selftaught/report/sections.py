@@ -24,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 _NARROW = 400  # units of the drawings for phones
+_ROUNDING = 1e-9  # fitness is a mean of float64: two orders of adding give two last digits
 _OPEN = 3  # steps of the line of descent whose changes are shown at once
 _BIAS = {
     "free": "The search was given operators, sizes and rules that hold for any program: no dead instruction, no "
@@ -266,7 +267,7 @@ def _step(step: Step, new: Sequence[str], number: int, *, last: bool, opened: bo
     chips = "".join(element("span", escape(name), class_="chip") for name in new)
     size = f"{step.changed} line{'s' * (step.changed != 1)}" + (" changed" if number else "")
     when = "" if step.link == "chosen" else f"at {clock(record.elapsed)}, "
-    gain = element("span", f"{step.gain:+.4f}".replace("-", "−"), class_="gain") + " " if number else ""
+    gain = _gain(step.gain) + " " if number else ""
     small = element("small", f"{when}program {count(record.programs)}, {size}")
     summary = f"{fitness(record.fitness)} {gain}{small}"
     body = element("p", _LINKS[step.link]) + diff_listing(step.changes, several_classes=several)
@@ -343,7 +344,8 @@ def notes(run: RunRecord) -> str:
 
 def _section(title: str, told: str, body: str = "") -> str:
     name = title.lower().replace(" ", "-")
-    words = element("p", escape(told)) if told else ""
+    # A number and its sign stay on one line.
+    words = element("p", escape(told.replace(" %", "\u00a0%"))) if told else ""
     return element("section", element("h2", escape(title), id=name) + words + body, aria_labelledby=name)
 
 
@@ -362,6 +364,14 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = "".join(element("tr", line) for line in lines)
     table = (element("thead", head) if head else "") + element("tbody", body)
     return element("div", element("table", table), class_="scroll")
+
+
+def _gain(value: float) -> str:
+    """Show what a step gained; a difference of rounding alone is none."""
+    if abs(value) < _ROUNDING:
+        return element("span", "±0", class_="gain level")
+    words = f"{value:+.4f}" if abs(value) >= 5e-5 else f"{value:+.0e}"
+    return element("span", words.replace("-", "−"), class_="gain")
 
 
 def _signed(value: float) -> str:

@@ -15,7 +15,9 @@ from selftaught.errors import InputError
 from selftaught.programs.parse import parse_program
 from selftaught.programs.problems import Problem, source_of
 from selftaught.programs.program import Program
+from selftaught.programs.program_file import read_program_bytes
 from selftaught.programs.settings import EvolveSettings
+from selftaught.programs.text import classes_of
 
 __all__ = ["Subject", "read_subject"]
 
@@ -32,12 +34,19 @@ class Subject:
         slots: its declared slot counts.
         problem: the search's problem, or None for a program's file.
         folder: the run's folder, or None.
+        task: what the text says it is for: "regression", "binary" or "classes K".
     """
 
     program: Program
     slots: tuple[int, int, int]
     problem: Problem | None
     folder: Path | None
+    task: str = "regression"
+
+    @property
+    def num_classes(self) -> int:
+        """K of a program for K classes, else 0."""
+        return classes_of(self.task)
 
 
 def read_subject(path: str | os.PathLike[str], *, with_tasks: bool = True) -> Subject:
@@ -55,14 +64,17 @@ def read_subject(path: str | os.PathLike[str], *, with_tasks: bool = True) -> Su
     folder = place if place.is_dir() else None
     file = place / PROGRAM if folder else place
     try:
-        parsed = parse_program(file.read_bytes(), str(file))
+        parsed = parse_program(read_program_bytes(file), str(file))
     except OSError as error:
         if folder:
-            raise InputError(f"{folder} holds no finished run: {PROGRAM} cannot be read ({error.strerror})") from None
+            raise InputError(
+                f"{folder} holds no finished run: {PROGRAM} cannot be read ({error.strerror}); give a finished run's "
+                "folder or a program's file"
+            ) from None
         raise InputError(f"{file}: {error.strerror}; give a run's folder or a program's file") from None
     problem = _problem(folder) if folder is not None and with_tasks else None
     scalars, vectors, matrices = parsed.slots
-    return Subject(parsed.program, (scalars, vectors, matrices), problem, folder)
+    return Subject(parsed.program, (scalars, vectors, matrices), problem, folder, parsed.task)
 
 
 def _problem(folder: Path) -> Problem:

@@ -21,6 +21,7 @@ __all__ = ["CSource", "CodeSize", "to_c"]
 
 _FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 _FLOAT_BYTES = 4
+LARGEST_MEMORY = 2**31 - 1  # bytes; the file counts with int
 _C_WORDS = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if inline int long
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
@@ -146,6 +147,11 @@ def to_c(program: Program, *, task: str = "regression", num_features: int, name:
         _learn(bodies["learn"], live, name, classes),
         "#undef F" + ("\n#undef K" if classes else "") + ("\n#undef uniform01\n#undef gaussian_pair" if random else ""),
     ]
+    if max(ram, stack) > LARGEST_MEMORY:
+        raise InputError(
+            f"with num_features={num_features} the program needs {max(ram, stack):,} bytes in one struct, and an int "
+            f"of C counts to {LARGEST_MEMORY:,}; use fewer features"
+        )
     return CSource("\n\n".join(parts) + "\n", name, num_features, ram, stack)
 
 

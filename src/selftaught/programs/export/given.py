@@ -10,6 +10,7 @@ from selftaught.errors import InputError, ProgramError
 from selftaught.programs.operators import OPERATORS
 from selftaught.programs.parse import ParsedProgram, parse_program
 from selftaught.programs.program import Program, Slots
+from selftaught.programs.program_file import read_program_bytes
 from selftaught.programs.text import FORMAT_NAME, smallest_slots
 
 __all__ = ["given_program", "read_program_file"]
@@ -63,7 +64,7 @@ def read_program_file(path: str | os.PathLike[str]) -> ParsedProgram:
             raise InputError(f"the folder {place} holds no {PROGRAM_FILE}; give a program's file or a finished run")
         place = place / PROGRAM_FILE
     try:
-        text = place.read_bytes()
+        text = read_program_bytes(place)
     except FileNotFoundError:
         raise InputError(f"there is no program {place}; give a program's text file or the folder of a run") from None
     except OSError as error:

@@ -1,0 +1,26 @@
+"""Commands that take an option once: a second value would silently replace the first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from typer.core import TyperCommand
+
+from selftaught.errors import InputError
+
+__all__ = ["OnceCommand"]
+
+
+class OnceCommand(TyperCommand):
+    """A command that refuses an option given twice; a switch may stand twice, as it says the same."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given: Counter[str] = Counter(
+            one.opts[0] for one in order if one.param_type_name == "option" and not getattr(one, "is_flag", False)
+        )
+        twice = next((name for name, times in given.items() if times > 1), None)
+        if twice is not None:
+            raise InputError(f"{twice} is given {given[twice]} times; give it once")
+        return super().parse_args(ctx, args)
