@@ -276,10 +276,12 @@ def test_a_page_is_quick(tmp_path: Path) -> None:
         for number in range(300)
     ]  # fmt: skip
     (folder / "history.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
-    report_page(read_run(folder))
-    start = time.process_time()
-    page = report_page(read_run(folder))
-    assert time.process_time() - start < 1.0
+    seconds = []
+    for _ in range(3):  # the first one also imports; the machine may be busy with other things
+        start = time.process_time()
+        page = report_page(read_run(folder))
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1.0
     assert len(page) < 5_000_000
 
 

@@ -28,6 +28,7 @@ __all__ = [
 Form = Literal["pass", "constant", "element", "call", "binary", "reciprocal"]
 
 _LONGEST_TOKEN = 40  # more is refused, so that hostile text costs nothing
+_LONGEST_LINE = 10_000
 _PATTERN = re.compile(
     r"(?P<blank>\s+)|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
     r"|(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?)|(?P<symbol>[-+*/@=()\[\],:])"
@@ -96,8 +97,10 @@ def tokenise(line: str) -> list[Token]:
     """Split a line without its comment; the last token is "end".
 
     Raises:
-        LineError: a character or token that the language does not have.
+        LineError: a character or token that the language does not have, or a line of more than 10,000 characters.
     """
+    if len(line) > _LONGEST_LINE:  # no instruction is near it; the tokens of a longer one would fill the memory
+        raise LineError(_LONGEST_LINE + 1, f"a line of {len(line):,} characters; at most {_LONGEST_LINE:,} are read")
     tokens: list[Token] = []
     place = 0
     while place < len(line):

@@ -206,10 +206,10 @@ def test_an_evolved_program_that_diverges_gives_way_to_the_linear_learner(
     monkeypatch.setattr(
         "selftaught.programs.export.estimators.search_program", lambda *_, **__: (wild, "a table"), raising=True
     )
-    model = EvolvedClassifier() if classes else EvolvedRegressor()
+    model = EvolvedClassifier(random_state=0) if classes else EvolvedRegressor(random_state=0)
     with pytest.warns(UserWarning, match="hand-written linear learner is fitted instead"):
         model.fit(x, y)
-    assert model.score(x, y) > 0.7
+    assert model.score(x, y) > (0.6 if classes == 3 else 0.9)  # one pass over 60 rows; chance is at most 0.5
     assert model.comparison_ == ""
     with pytest.warns(UserWarning, match="hand-written linear learner is fitted instead"):
         model = clone(model).partial_fit(x, y, **({"classes": np.unique(y)} if classes else {}))
