@@ -2,8 +2,8 @@
 
 ``python benchmarks/evidence.py [--scale tiny|small|full] [--only NAME ...] [--seed K] [--jobs N] [--rows DIR]``
 
-Rows of a claim are kept in a file; interrupted, it goes on where it stopped. Rows of another configuration (another
-scale, seed or version) are measured anew.
+Rows of a claim are kept in a file of the scale's folder; interrupted, it goes on where it stopped. Rows of another
+configuration (another seed or version) are measured anew. The page shows every scale that has rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def collect(names: Sequence[str], *, scale: str, seed: int, jobs: int, rows: Pat
     found = []
     for name in names:
         print(f"{name}, scale {scale}", flush=True)
-        path = rows / f"{name}.jsonl"
+        path = rows / scale / f"{name}.jsonl"
         try:
             one = reproduce(name, scale=scale, seed=seed, jobs=jobs, rows=path, on_advance=say)
         except ResumeError as error:
@@ -49,8 +49,9 @@ def collect(names: Sequence[str], *, scale: str, seed: int, jobs: int, rows: Pat
 
 
 def write_page(rows: Path, page: Path) -> bool:
-    """Judge all rows of a folder and write the page; say whether there were any."""
-    found = [judge_rows(name, rows / f"{name}.jsonl") for name in CLAIMS if (rows / f"{name}.jsonl").exists()]
+    """Judge all rows of a folder, a folder a scale, and write the page; say whether there were any."""
+    paths = [(name, rows / scale / f"{name}.jsonl") for name in CLAIMS for scale in SCALES]
+    found = [judge_rows(name, path) for name, path in paths if path.exists()]
     if found:
         page.write_text(render_page(found), encoding="utf-8")
     return bool(found)

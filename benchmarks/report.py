@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     chosen = parser.parse_args(arguments)
     figures, rows = chosen.results / "programs.json", chosen.results / "claims"
-    if not figures.exists() and not any(rows.glob("*.jsonl")):
+    if not figures.exists() and not any(rows.glob("*/*.jsonl")):
         print(f"there are no results in {chosen.results.name}/; measure first: make bench", file=sys.stderr)
         return 2
     if figures.exists():

@@ -52,7 +52,7 @@ def test_make_evidence_measures_all_and_writes_the_page(
     first = page.read_text(encoding="utf-8")
     assert "## make-believe" in first
     assert "**Reproduced.**" in first
-    assert judge_rows(claim(*GOOD), rows / "make-believe.jsonl").status == "reproduced"
+    assert judge_rows(claim(*GOOD), rows / "tiny" / "make-believe.jsonl").status == "reproduced"
     capsys.readouterr()
     assert evidence.main([*words, "--seed", "3"]) == 0
     assert "measured anew" in capsys.readouterr().out
@@ -65,7 +65,7 @@ def test_make_evidence_measures_all_and_writes_the_page(
 def test_make_docs_writes_the_page_anew_from_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "CLAIMS", {"make-believe": claim(*GOOD)})
     monkeypatch.setattr("selftaught.claims.registry.CLAIMS", {"make-believe": claim(*GOOD)})
-    reproduce("make-believe", rows=tmp_path / "claims" / "make-believe.jsonl")
+    reproduce("make-believe", rows=tmp_path / "claims" / "tiny" / "make-believe.jsonl")
     assert report.main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 0
     assert "## make-believe" in (tmp_path / "evidence.md").read_text(encoding="utf-8")
     assert not (tmp_path / "performance.md").exists()

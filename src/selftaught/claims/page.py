@@ -20,9 +20,11 @@ Intervals are 95 %: Wilson's for counts, bootstrapped over the runs for means. H
 [claims.md](claims.md).
 """
 _TINY = """
-**These are runs of the tiny scale, about a minute each. They show that everything runs and what a minute can show;
-*inconclusive* there says that a minute is too short, not that the claim is wrong.**
+**The tiny scale is about a minute a claim. It shows that everything runs and what a minute can show; *inconclusive*
+there says that a minute is too short, not that the claim is wrong.** Where a claim was also measured at a larger scale,
+its tables and its program are of the largest.
 """
+_SCALES = ("tiny", "small", "full")
 
 #: Fields that tell groups of rows apart, in this order.
 _GROUPS = ("data", "experiment", "program", "kind", "features", "bias", "tasks", "arm")
@@ -38,26 +40,48 @@ _FIGURES = {
 
 
 def render_page(found: Sequence[Evidence]) -> str:
-    """Return the page of several claims as Markdown."""
+    """Return the page of several claims as Markdown; evidence of one claim at several scales makes one section."""
     text = INTRODUCTION
-    if any(row.get("scale") == "tiny" for one in found for row in one.rows):
+    claims: dict[str, list[Evidence]] = {}
+    for one in sorted(found, key=_rank):
+        claims.setdefault(one.name, []).append(one)
+    claims = {one.name: claims[one.name] for one in found}
+    scales = sorted({_scale(one) for one in found}, key=_place)
+    if "tiny" in scales:
         text += _TINY
     text += "\n" + _table(
-        [{"claim": f"[{one.name}](#{one.name})", "scale": _scale(one), "status": f"**{one.status}**"} for one in found]
+        [
+            {"claim": f"[{name}](#{name})"}
+            | {scale or "status": "" for scale in scales}
+            | {_scale(one) or "status": f"**{one.status}**" for one in several}
+            for name, several in claims.items()
+        ]
     )
-    text += "".join(_section(one) for one in found)
+    text += "".join(_section(several) for several in claims.values())
     machines = sorted({str(row["machine"]) for one in found for row in one.rows if "machine" in row})
     return text + (f"\nMeasured on: {', '.join(machines)}.\n" if machines else "")
+
+
+def _place(scale: str) -> int:
+    return _SCALES.index(scale) if scale in _SCALES else -1
+
+
+def _rank(one: Evidence) -> int:
+    return _place(_scale(one))
 
 
 def _scale(one: Evidence) -> str:
     return ", ".join(sorted({str(row["scale"]) for row in one.rows if "scale" in row}))
 
 
-def _section(one: Evidence) -> str:
+def _section(several: Sequence[Evidence]) -> str:
+    """Write a claim up: what it found at each scale, smallest first, and the figures of the largest."""
+    one = several[-1]
     text = f"\n## {one.name}\n\n{one.claim}\n\n- Source: {one.source}\n- Control: {one.control}.\n"
-    text += f"- Repeat: `{_command(one)}`\n\n**{one.status.capitalize()}.**\n\n"
-    text += "".join(f"- {line}\n" for line in one.findings)
+    for each in several:
+        scale = f" at the {_scale(each)} scale" if len(several) > 1 else ""
+        text += f"\n**{each.status.capitalize()}{scale}.** Repeat: `{_command(each)}`\n\n"
+        text += "".join(f"- {line}\n" for line in each.findings)
     groups: dict[tuple[str, ...], list[Row]] = {}
     fields = [name for name in _GROUPS if len({_word(row, name) for row in one.rows}) > 1]
     for row in one.rows:
