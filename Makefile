@@ -15,8 +15,10 @@ help:  ## show what can be made
 demo: $(READY)  ## watch a learning algorithm being invented, in under a minute
 	@$(BIN)/selftaught evolve --preset demo --seconds 90 --out runs/demo --fresh
 
+# Tests that import torch run in a process of their own, first, so that the last line is the summary of all the others.
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $$(find tests -name 'test_torch_*.py')
+	@$(BIN)/python -m pytest --ignore-glob='*/test_torch_*.py'
 
 bench: $(READY)  ## measure the speed of program evolution on this machine
 	@$(BIN)/python benchmarks/programs.py

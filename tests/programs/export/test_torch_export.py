@@ -178,6 +178,43 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(scores, (x.requires_grad_(), *values))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_random_and_evolved_programs(kind: str) -> None:
+    """Beside central differences, wherever two step sizes agree: there the program is smooth."""
+    tasks, compared, wrong = small_tasks(kind), 0, []
+    for program in [p for p in programs(kind) if not draws(p, kind)][::6]:
+        learning = Learning(program, kind)
+        for x, y in zip(tasks.train_x[0], tasks.train_y[0], strict=True):
+            learning.learn(x, y)
+        module = to_module(program, task=kind, memory=learning.memory).double()
+        features = torch.from_numpy(tasks.valid_x[0][:2]).double().requires_grad_()
+        inputs = [features, *module.parameters()]
+        mixed = torch.linspace(-1, 1.5, module(features).numel(), dtype=torch.float64)
+        total = (module(features).flatten() * mixed).sum()
+        if not total.requires_grad or not torch.isfinite(total):
+            continue
+        found = torch.autograd.grad(total, inputs, allow_unused=True)
+        for tensor, gradient in zip(inputs, found, strict=True):
+            gradient = torch.zeros_like(tensor) if gradient is None else gradient
+            flat, slopes = tensor.detach().view(-1), []
+            place = min(1, flat.numel() - 1)
+            middle = flat[place].item()
+            for size in (1e-5, 1e-6):
+                ends = []
+                for sign in (1, -1):
+                    flat[place] = middle + sign * size * max(1, abs(middle))
+                    ends.append((module(features).flatten() * mixed).sum().item())
+                slopes.append((ends[0] - ends[1]) / (2 * size * max(1, abs(middle))))
+            flat[place] = middle
+            if np.isfinite(slopes).all() and abs(slopes[0] - slopes[1]) <= 1e-4 * (1 + abs(slopes[1])):
+                compared += 1
+                value = gradient.reshape(-1)[place].item()
+                if not abs(value - slopes[1]) <= 1e-3 * (1 + abs(slopes[1])):
+                    wrong.append((str(program), value, slopes))
+    assert compared >= 20
+    assert wrong == []
+
+
 def test_jumps_and_norms_at_zero_have_gradient_zero() -> None:
     for text in ("v2 = v0 * v1; v2 = step(v2); s1 = mean(v2)", "s1 = norm(v1)", "s1 = std(v1)"):
         module = to_module(program_of("s3 = s0 - s1; v3 = s3 * v0; v1 = v1 + v3", predict=text), 4)
@@ -258,6 +295,19 @@ def test_a_fitted_regression_is_a_module() -> None:
     model = EvolvedRegressor(two_layer_network(0.01, 0.2), random_state=0).fit(X, y)
     found = to_module(model)(torch.from_numpy(X)).detach().numpy()
     np.testing.assert_allclose(found, model.predict(X), rtol=1e-4)
+
+
+def test_a_fitted_estimator_gives_its_rule_for_its_own_task() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = EvolvedClassifier(linear_learner(0.1), random_state=0).fit(X, y > 0)
+    layer = torch.nn.Linear(4, 1)
+    before = layer.weight.detach().clone()
+    optimiser = to_optimizer(model)(layer.parameters())
+    layer(torch.ones(1, 4)).sum().backward()
+    optimiser.step()
+    assert torch.allclose(layer.weight, before - 0.1)
+    with pytest.raises(InputError, match="give none beside it"):
+        to_optimizer(model, task="regression")
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -462,6 +512,20 @@ def test_what_is_no_rule_is_refused_in_one_line(learn: str, wanted: str) -> None
     text = to_torch(program_of(learn))
     assert "class UpdateRule" not in text
     assert "No update rule" in text
+
+
+def test_sums_and_products_without_number_end_soon() -> None:
+    """A slot that is added to itself again and again has 2 ** 300 terms, and so has a product of factors."""
+    doubled = program_of(STEP, predict="s1 = dot(v0, v1); " + "; ".join(["s1 = s1 + s1"] * 300))
+    with pytest.raises(InputError, match="the score is not linear in it"):
+        to_optimizer(doubled)
+    doubling = "; ".join(["s5 = s5 + s5"] * 300)
+    beside = program_of(STEP, predict=f"s5 = norm(v0); {doubling}; s1 = dot(v0, v1); s1 = s5 - s1")
+    assert len(update_rule(beside).lines) == 3
+    squared = "; ".join(["s2 = s2 * s2"] * 300)
+    one, other = (update_rule(program_of(f"{text}; {STEP}")) for text in (squared, f"{squared}; s2 = s2 * s4"))
+    assert one.form != other.form
+    assert one.form == update_rule(program_of(f"{squared}; {STEP}")).form
 
 
 def test_several_rules_are_told_apart() -> None:

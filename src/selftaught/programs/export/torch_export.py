@@ -120,6 +120,8 @@ def to_optimizer(program: Any, *, task: str | None = None, slot: str | None = No
     >>> optimiser.step()
     """
     _require_torch()
+    if _is_estimator(program) and task is not None:
+        raise InputError("a fitted estimator has its own task; give none beside it")
     given = _program_of(program) if _is_estimator(program) else given_program(program, task=task)
     rule = update_rule(given.program, task=given.task, slot=slot)
     found: type[torch.optim.Optimizer] = _loaded(torch_file(given.program, rule, task=given.task)).UpdateRule

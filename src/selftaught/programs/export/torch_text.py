@@ -61,6 +61,8 @@ def _short(signature: str, value: str, *needs: str) -> PythonFunction:
 
 
 _NORM = "torch.linalg.vector_norm(a, dim={})"  # its gradient at zero is zero, that of sqrt(sum) is not a number
+# Not torch's std, which sums in float64 and so stays finite where the language's is infinite.
+_STD = "torch.linalg.vector_norm(a - a.mean({dim}, keepdim=True), dim={dim}) / ({count}) ** 0.5"
 
 #: The functions that a file brings along. Those that a rule calls take any shape. What is plain arithmetic in the NumPy
 #: files is so here.
@@ -82,13 +84,13 @@ _FUNCTIONS: Mapping[str, PythonFunction] = MappingProxyType(
         "dot": _short("dot(a, b)", "(a * b).sum(-1)"),
         "norm": _short("norm(a)", _NORM.format(-1)),
         "mean": _short("mean(a)", "a.mean(-1)"),
-        "std": _short("std(a)", "a.std(-1, correction=0)"),
+        "std": _short("std(a)", _STD.format(dim="-1", count="a.shape[-1]")),
         "matrix_norm": _short("matrix_norm(a)", _NORM.format("(-2, -1)")),
         "matrix_mean": _short("matrix_mean(a)", "a.mean((-2, -1))"),
-        "matrix_std": _short("matrix_std(a)", "a.std((-2, -1), correction=0)"),
+        "matrix_std": _short("matrix_std(a)", _STD.format(dim="(-2, -1)", count="a.shape[-1] ** 2")),
         "row_norms": _short("row_norms(a)", _NORM.format(-1)),
         "row_means": _short("row_means(a)", "a.mean(-1)"),
-        "row_stds": _short("row_stds(a)", "a.std(-1, correction=0)"),
+        "row_stds": _short("row_stds(a)", _STD.format(dim="-1", count="a.shape[-1]")),
         "column_norms": _short("column_norms(a)", _NORM.format(-2)),
         "outer": _short("outer(a, b)", "a[..., :, None] * b[..., None, :]"),
         "fill": _short("fill(a, length: int)", "a[..., None].expand(list(a.shape) + [length])"),

@@ -8,6 +8,7 @@ update rule: it makes sense for any parameter of any model.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -32,7 +33,8 @@ _TENSORWISE: Mapping[str, str] = MappingProxyType(
                 ("add", "{a} + {b}"), ("subtract", "{a} - {b}"), ("multiply", "{a} * {b}"), ("divide", "{a} / {b}"),
                 ("abs", "abs({a})"), ("reciprocal", "1 / {a}"), ("step", "step({a})"),
                 ("min", "minimum({a}, {b})"), ("max", "maximum({a}, {b})"), ("scale", "{a} * {b}"),
-                ("norm", "torch.linalg.vector_norm({a})"), ("mean", "{a}.mean()"), ("std", "{a}.std(correction=0)"),
+                ("norm", "torch.linalg.vector_norm({a})"), ("mean", "{a}.mean()"),
+                ("std", "torch.linalg.vector_norm({a} - {a}.mean()) / {a}.numel() ** 0.5"),
             )
         },
         **{f"scalar_{word}": f"{word}({{a}})" for word in ("sin", "cos", "tan")},
@@ -41,6 +43,12 @@ _TENSORWISE: Mapping[str, str] = MappingProxyType(
         "vector_fill": "{a}.expand_as(w)",
     }
 )  # fmt: skip
+
+#: Sums and differences, with the sign of their second operand.
+_SUMS: Mapping[str, int] = MappingProxyType(
+    {"scalar_add": 1, "vector_add": 1, "scalar_subtract": -1, "vector_subtract": -1}
+)
+_LONGEST_FORM = 200  # characters; a form is as deep as its program, and longer ones are kept by their hash
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class UpdateRule:
         lines: lines that make the new parameter and the new memory.
         after: slot's name -> the local name of what is remembered after the step.
         result: the local name of the new parameter.
-        form: the rule without names, equal for equal rules.
+        form: the rule without names (or a hash of it, where it is long), equal for equal rules.
     """
 
     slot: Slot
@@ -156,7 +164,8 @@ class _Lines:
         while name in self.forms:
             name, number = f"{base}_{number}", number + 1
         self.lines.append(Line(name, expression, comment))
-        self.forms[name] = form
+        digest = hashlib.sha256(form.encode()).hexdigest()
+        self.forms[name] = form if len(form) <= _LONGEST_FORM else digest
         return name
 
     def apply(self, base: str, template: str, operands: Mapping[str, str], comment: str) -> str:
@@ -208,9 +217,9 @@ class _Reader:
 
         Such a term is h . w, W h (several classes) or w itself; then the score's gradient is h.
         """
-        found = [(minus, term) for minus, term in _terms(self.flow.score) if self.slot in self.flow.states(term)]
-        if len(found) == 1:
-            minus, term = found[0]
+        found = [(count, term) for count, term in _terms(self.flow.score) if self.slot in self.flow.states(term)]
+        if len(found) == 1 and abs(found[0][0]) == 1:
+            minus, term = found[0][0] < 0, found[0][1]
             if self._is_parameter(term):
                 return minus, None
             pairs = [term.inputs, term.inputs[::-1]] if term.name == "vector_dot" else []
@@ -365,15 +374,27 @@ class _Reader:
         return InputError(f"no update rule of {_name(self.slot)}: {reason}")
 
 
-def _terms(score: Value) -> list[tuple[bool, Value]]:
-    """Return the terms of a sum, each with whether it is subtracted."""
-    waiting, found = [(False, score)], []
+def _terms(score: Value) -> list[tuple[int, Value]]:
+    """Return the terms of a sum, each once, with how often it is added (below 0: subtracted)."""
+
+    def parts(value: Value) -> list[tuple[int, Value]]:
+        if value.source != "operation" or value.name not in _SUMS:
+            return []
+        return list(zip((1, _SUMS[value.name]), value.inputs, strict=True))
+
+    order: list[Value] = []  # every value after its parts, each once: sums of sums have terms without number
+    seen: set[int] = set()
+    waiting = [(score, False)]
     while waiting:
-        minus, value = waiting.pop()
-        if value.source == "operation" and value.name in ("scalar_add", "vector_add"):
-            waiting += [(minus, one) for one in value.inputs]
-        elif value.source == "operation" and value.name in ("scalar_subtract", "vector_subtract"):
-            waiting += [(minus, value.inputs[0]), (not minus, value.inputs[1])]
-        else:
-            found.append((minus, value))
-    return found
+        value, ready = waiting.pop()
+        if ready:
+            order.append(value)
+        elif id(value) not in seen:
+            seen.add(id(value))
+            waiting.append((value, True))
+            waiting += [(one, False) for _, one in parts(value)]
+    counts = {id(value): 0 for value in order} | {id(score): 1}
+    for value in reversed(order):
+        for sign, one in parts(value):
+            counts[id(one)] += sign * counts[id(value)]
+    return [(counts[id(value)], value) for value in order if not parts(value)]
