@@ -29,6 +29,7 @@ MODULES = [
     *(m.name for m in pkgutil.walk_packages([str(SOURCE)], "selftaught.") if not m.name.endswith("__main__")),
 ]
 SOURCES = sorted(SOURCE.rglob("*.py"))
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def project() -> dict[str, Any]:
@@ -86,14 +87,24 @@ def test_a_module_defines_what_its_all_names(name: str) -> None:
     assert [public for public in exported if not hasattr(module, public)] == []
 
 
-@pytest.mark.parametrize("name", MODULES)
+def examples_use_torch(path: Path) -> bool:
+    """Whether the examples in a file import torch; they run in `test_torch_examples`, in a process of their own."""
+    return ">>> import torch" in path.read_text(encoding="utf-8")
+
+
+def source_of(name: str) -> Path:
+    path = ROOT / "src" / name.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not examples_use_torch(source_of(name))])
 def test_the_examples_in_docstrings_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if not examples_use_torch(p)], ids=lambda path: path.name)
 def test_the_examples_in_documents_run(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert doctest.testfile(str(path), module_relative=False, encoding="utf-8").failed == 0

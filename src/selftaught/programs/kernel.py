@@ -217,7 +217,10 @@ def load_kernel(
             sys.stderr.write(f"compiling the kernel for F={features}, L={lanes}, a few seconds, once\n")
         code = _compile(text, machine)
         _write(path, code)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    # LLVM's own memory manager maps each section where it finds room. In a process that holds gigabytes, two of them
+    # may lie further apart than the 32 bits by which code finds its constants, and LLVM aborts. This one keeps them
+    # together.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address = engine.get_global_value_address("table")
