@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,12 @@ def test_the_documents_name_no_option_that_does_not_exist(capsys: pytest.Capture
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - known == set()
 
 
+def children_cpu() -> float:
+    """Return the processor seconds of finished child processes: a busy machine does not change them much."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_quick_and_loads_no_engine() -> None:
     code = (
         "import sys\nfrom selftaught.cli import main\n"
@@ -101,9 +107,9 @@ def test_help_is_quick_and_loads_no_engine() -> None:
     )
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = children_cpu()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(children_cpu() - start)
         assert done.returncode == 0
     loaded = done.stderr.split()
     assert [name for name in ("numba", "sklearn", "polars", "numpy", "scipy", "sqlalchemy") if name in loaded] == []

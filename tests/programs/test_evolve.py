@@ -57,7 +57,6 @@ def test_result_and_files(tmp_path: Path) -> None:
     assert phases[0] == "baselines"
     assert phases[-1] == "done"
     assert sorted(set(phases), key=phases.index) == ["baselines", "compile", "search", "select", "final", "done"]
-    assert seen[0].elapsed < 1.0
     assert seen[0].baselines.keys() >= {"constant", "least squares"}
     assert [i.fitness for p in seen for i in p.improvements] == [i.fitness for i in found.history]
     assert found.baselines["linear"].mean > 0.9
@@ -289,6 +288,15 @@ def test_killed_three_times_equals_uninterrupted(tmp_path: Path, monkeypatch: py
     for name, array in ends[0].islands[0].items():
         assert array.tobytes() == ends[1].islands[0][name].tobytes(), name
     assert resumed.fitness_test == whole.fitness_test
+
+
+def test_the_first_second_says_what_cheap_baselines_score(tmp_path: Path) -> None:
+    elapsed = []
+    for attempt in range(3):  # wall-clock time: on a busy machine one of three has to hold
+        seen: list[Progress] = []
+        evolve(**{**DEMO, "programs": 50}, out=tmp_path / f"run{attempt}", on_progress=seen.append)
+        elapsed.append(seen[0].elapsed)
+    assert min(elapsed) < 1.0
 
 
 def test_seconds_are_kept(tmp_path: Path) -> None:
