@@ -136,6 +136,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["evlove"], "evolve"),
         (["data", "no_such_file.csv"], "no_such_file.csv"),
         (["data", "digit"], "digits"),
+        (["data", "iris", "--missing", "impute"], "missing does not apply"),
+        (["data", "iris", "--missing", "guess"], "guess"),
+        (["data", "iris", "--drop", " , "], "names no column"),
+        (["data", "digits", "--resize", "32"], "height x width"),
+        (["explain", "run", "--id-column", "a"], "run"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -287,7 +292,7 @@ def test_the_real_search_from_the_command_line(
         "evaluations_to_best", "fitness_search", "fitness_select", "fitness_test", "baselines", "program",
     }  # fmt: skip
     assert wanted <= set(result)
-    assert set(result["baselines"]) == {"linear", "net", "reference"}
+    assert set(result["baselines"]) - {"constant"} == {"linear", "net", "reference"}
     assert all(set(score) == {"mean", "low", "high", "tasks"} for score in result["baselines"].values())
     for name in ("program.txt", "result.json", "history.jsonl", "config.toml"):
         assert Path("run", name).stat().st_size
@@ -307,6 +312,44 @@ def test_data_describes_classes_and_numbers(capsys: pytest.CaptureFixture[str]) 
     assert len(iris["columns"]) == 4
     assert run("data", "diabetes") == 0
     assert "a number from 25 to 346" in capsys.readouterr().out
+
+
+MESSY = "row,comment,size,built,price\n" + "".join(
+    f"r{number},text {number},{'' if number % 9 == 0 else number % 7},{1990 + number % 30}-05-01,{number % 7 + 0.5}\n"
+    for number in range(1100)
+)
+
+
+def test_a_messy_table_is_read_with_options_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every complaint names the option that helps, until the table is read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.csv").write_text(MESSY)
+    words = ["data", "a b.csv"]
+    for named, given in [
+        ("--target", ["--target", "price"]), ("--missing impute", ["--missing", "impute"]),
+        ("--drop", ["--drop", "comment"]), ("--id-column", ["--id-column", "row"]),
+    ]:  # fmt: skip
+        assert run(*words) == 2
+        assert named in capsys.readouterr().err
+        words += given
+    assert run(*words, "--json") == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["columns"] == ["size", "built"]
+    assert described["first_ids"] == ["r0", "r1", "r2"]
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert "selftaught evolve 'a b.csv' --target price --missing impute --drop comment --id-column row" in shown
+
+
+def test_how_data_are_read_is_handed_on_saved_and_repeated(calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    words = ["--missing", "impute", "--drop", 'row,"a, b"', "--id-column", "key", "--out", "here"]
+    assert run("evolve", "my.csv", "--target", "price", *words) == 0
+    given = {"missing": "impute", "drop": ("row", "a, b"), "id_column": "key", "target": "price"}
+    assert given.items() <= calls[0].items()
+    assert run("evolve", "--config", "here/config.toml", "--out", "again") == 0
+    assert (given | {"drop": ["row", "a, b"]}).items() <= calls[1].items()
 
 
 def test_doctor_knows_the_extras_that_exist(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ WRONG: list[tuple[str, str]] = [
     ("explain classes.txt --tasks linear", "is a program for the task 'classes 10', but these tasks are 'regression'"),
     # export
     ("export bad.txt", "bad.txt:6:7: unknown function 'dto'; did you mean 'dot'?"),
-    ("export ok.txt --to rust", "'rust' is not one of 'python', 'c', 'torch'; see selftaught export --help"),
+    ("export ok.txt --to rust", "'rust' is not one of 'python', 'c', 'torch', 'sklearn'; see selftaught export --help"),
     ("export ok.txt --out ok.txt", "would be lost"),
     ("export run --out run/settings.json", "would be lost"),
     ("export ok.txt --out empty", "it is a folder"),

@@ -50,7 +50,7 @@ def test_one_image_in_colour_makes_all_colour(tmp_path: Path) -> None:
 def test_mixed_sizes_are_an_error_unless_resized(tmp_path: Path) -> None:
     _folder(tmp_path)
     Image.fromarray(np.full((9, 4, 3), 7, np.uint8)).save(tmp_path / "dog" / "9.png")
-    with pytest.raises(DataError, match=r"0.png is 6 x 5 and .*9.png is 9 x 4 .*pass resize"):
+    with pytest.raises(DataError, match=r"0.png is 6 x 5 and .*9.png is 9 x 4 .*give resize"):
         load(tmp_path)
     examples = load(tmp_path, resize=(3, 8))
     assert examples.inputs.shape == (7, 3, 8, 3)

@@ -171,7 +171,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "gzip_named_csv": (gzip.compress(b"a,target\n1,0\n"), "a.csv"),
     "open_quote": (b'a,target\n"1,0\n2,1\n', "unexpected end of data"),
     "text_after_quote": (b'a,target\n"1"x,0\n', "line 2"),
-    "no_usual_target": (b"a,b\n1,0\n", "pass target= one of 'a', 'b'"),
+    "no_usual_target": (b"a,b\n1,0\n", "give target (--target), one of 'a', 'b'"),
     "two_usual_targets": (b"a,y,label\n1,0,1\n", "more than one column looks like the target ('y', 'label')"),
     "only_the_target": (b"target\n1\n0\n", "no input columns"),
     "constant_target": (b"a,target\n" + b"1,7.5\n" * 30, "constant (7.5 in all 30 rows)"),
@@ -182,8 +182,13 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "infinite_value": (b"a,target\n1.5,0\ninf,1\n", "column 'a' is inf in row 2"),
     "infinite_target": (b"a,target\n1,0.5\n2,inf\n", "'target' is inf in row 2"),
     "too_large_for_float32": (b"a,target\n1.5,0.5\n1e39,1.5\n", "column 'a' is 1e+39 in row 2"),
-    "too_many_levels": (b"a,target\n" + b"".join(b"t%d,%d\n" % (i, i % 2) for i in range(1001)), "drop=['a']"),
+    "too_many_levels": (b"a,target\n" + b"".join(b"t%d,%d\n" % (i, i % 2) for i in range(1001)), "(--drop)"),
     "numbers_spoilt": (b"a,target\n" + b"".join(b"%d-%d,%d\n" % (i, i, i % 2) for i in range(1001)), "make it numbers"),
+    "dates_in_another_form": (
+        b"a,target\n"
+        + b"".join(b"%d.%d.%d,%d\n" % (i % 28 + 1, i % 12 + 1, 1900 + i // 10, i % 2) for i in range(1200)),
+        "dates are read when written as 2024-03-31",
+    ),
 }
 
 

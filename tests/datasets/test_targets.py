@@ -62,7 +62,7 @@ def test_the_usual_target_names_are_found() -> None:
     assert find_target(["a", "target"], "a", what="x") == "a"
     with pytest.raises(DataError, match="no column 'prise'; did you mean 'price'"):
         find_target(["size", "price"], "prise", what="x")
-    with pytest.raises(DataError, match="pass target= one of 'a', 'b'"):
+    with pytest.raises(DataError, match="give target \\(--target\\), one of 'a', 'b'"):
         find_target(["a", "b"], None, what="x")
     with pytest.raises(DataError, match=r"no column 'zzz'; it has 'size', 'price'"):
         find_target(["size", "price"], "zzz", what="x")

@@ -296,7 +296,11 @@ def test_projecting_needs_little_memory() -> None:
 @pytest.mark.parametrize(
     ("examples", "options", "words"),
     [
-        (table(240, 4, 12), {}, "12 classes need at least 12 features, but 'table' has 4 columns; use kind='pairs'"),
+        (
+            table(240, 4, 12),
+            {},
+            "12 classes need at least 12 features, but 'table' has 4 columns; learn two at a time (kind='pairs'",
+        ),
         (table(240, 20, 12), {"features": 8}, "12 classes need at least 12 features; use features=12 or more"),
         (table(240, 4, 2), {"features": 5}, "features=5 is more than the 4 columns"),
         (SETS["digits"], {"features": 65}, "more than the 64 pixels"),

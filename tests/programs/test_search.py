@@ -13,6 +13,7 @@ from selftaught.programs.builtin import builtin_tasks
 from selftaught.programs.evaluate import Evaluator
 from selftaught.programs.loop import clears
 from selftaught.programs.operators import BY_NAME
+from selftaught.programs.opponents import linear_for
 from selftaught.programs.program import Program
 from selftaught.programs.search import STATE, Island, operator_costs, program_cost, start_program
 from selftaught.programs.settings import EvolveSettings, resolve_settings
@@ -117,6 +118,12 @@ def test_start_programs_must_fit() -> None:
         start_program(settings(start="linear", sizes="0/2/8"))
     with pytest.raises(InputError, match="5 scalars, the slots have 4"):
         start_program(settings(start="network", sizes="5/5/11"))
+
+
+def test_start_programs_for_several_classes_leave_the_label_alone() -> None:
+    assert start_program(settings(start="linear", slots="4/4/2"), num_classes=3) == linear_for(3, 0.01)
+    with pytest.raises(InputError, match="needs 4 matrices"):
+        start_program(settings(start="network", sizes="9/9/23", slots="8/14/2"), num_classes=3)
 
 
 def test_search_from_a_start_program_begins_with_it(evaluator: Evaluator) -> None:

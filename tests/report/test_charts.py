@@ -37,12 +37,13 @@ def test_the_curve_holds_the_best_fitness_so_far(run: RunRecord, width: int) -> 
     svg = drawing(progress_chart(run, width=width))
     dots = [one for one in svg.iter("circle") if one.get("class") == "dot"]
     assert [(int(one.get("data-programs", "")), float(one.get("data-fitness", ""))) for one in dots] == [
-        (1, 0.5), (40, 0.6), (90, 0.8), (700, 0.95),
+        (4, 0.5), (76, 0.6), (294, 0.8), (1402, 0.95),
     ]  # fmt: skip
+    # The other island had proposed 3/1.1, 3 + 52 * 0.9/1.4, 55 + 945 * 1.5/9.5 and 55 + 945 * 6.5/9.5 programs by then.
     # Places are straight lines of log programs and of fitness: two known ones give all others.
     xs, ys = ([float(one.get(key, "")) for one in dots] for key in ("cx", "cy"))
-    for number, (programs, fitness) in enumerate([(1, 0.5), (40, 0.6), (90, 0.8), (700, 0.95)]):
-        along = math.log10(programs) / math.log10(700)
+    for number, (programs, fitness) in enumerate([(4, 0.5), (76, 0.6), (294, 0.8), (1402, 0.95)]):
+        along = math.log10(programs / 4) / math.log10(1402 / 4)
         assert xs[number] == pytest.approx(xs[0] + (xs[3] - xs[0]) * along, abs=0.02)
         assert ys[number] == pytest.approx(ys[0] + (ys[3] - ys[0]) * (fitness - 0.5) / 0.45, abs=0.02)
     assert ys == sorted(ys, reverse=True), "better is higher"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from selftaught.cli import main
 from selftaught.cli.line_view import LineView
 from selftaught.cli.live_view import LiveView
 from selftaught.programs import Progress
+from selftaught.report import recording, recordings
 from tests.cli.make_believe import make_believe, progress_at
 from tests.report.made_run import write_run
 
@@ -77,12 +79,65 @@ def test_replay_writes_lines_where_there_is_no_terminal(tmp_path: Path, capsys: 
     assert time.monotonic() - start < 50.0, "nobody watches, so nothing waits"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("pears: replay, bias free")
-    assert "   0:02  40 programs, best 0.6000  learn: v1 = s0 * v0" in lines
+    assert "   0:02  76 programs, best 0.6000  learn: v1 = s0 * v0" in lines
     assert "   0:04  technique: gradient step" in lines
     assert [line.split("best ")[1].split()[0] for line in lines if "programs, best" in line] == [
         "0.5000", "0.6000", "0.8000", "0.9500",
     ]  # fmt: skip
     assert any("beats every baseline on unseen tasks" in line for line in lines)
+
+
+def test_replay_ends_with_the_line_of_descent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("replay", str(write_run(tmp_path / "pears"))) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("line of descent, 4 steps"))
+    assert lines[first + 1 : first + 5] == [
+        "    0:01  0.5000           predict: s1 = dot(v0, v1)",
+        "    0:02  0.6000  +0.1000  [linear model] learn: v1 = s0 * v0",
+        "    0:04  0.8000  +0.2000  [gradient step] learn: s3 = s0 - s1, v1 = s3 * v0",
+        "    0:09  0.9500  +0.1500  learn: s3 = s2 * s3, v2 = s3 * v0, v1 = v1 + v2; setup: s2 = 0.1",
+    ]
+
+
+def test_recordings_are_listed_and_chosen_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("replay", "--list") == 0
+    listed = capsys.readouterr().out
+    assert [line for line in listed.splitlines() if not line.startswith(" ")] == recordings()
+    for name in recordings():
+        assert json.loads((recording(name) / "recording.json").read_text())["command"] in listed
+        assert run("replay", name) == 0
+        out = capsys.readouterr().out
+        assert f"page:    selftaught report {name}" in out
+        assert "line of descent" in out
+        assert run("report", name) == 0
+        assert capsys.readouterr().out == f"{name}.html\n"
+        assert (tmp_path / f"{name}.html").stat().st_size > 10_000
+        assert not (recording(name) / "report.html").exists()
+    # A finished run in a folder of that name goes before the recording; a folder with anything else does not.
+    (tmp_path / "digits").mkdir()
+    assert run("replay", "digits") == 0
+    assert "yours:   selftaught evolve digits" in capsys.readouterr().out
+    write_run(tmp_path / "digits")
+    assert run("replay", "digits") == 0
+    assert "pears: replay" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["digit"], "did you mean 'digits'"), (["nowhere"], "cifar10-pairs"), (["--list", "--speed", "2"], "leave out")],
+)
+def test_what_cannot_be_replayed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("replay", *words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said in err
 
 
 def test_replay_waits_when_it_is_told_how_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,8 +162,12 @@ def test_evolve_leaves_a_page_beside_its_result(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("selftaught.programs.evolve", make_believe(), raising=False)
     assert run("evolve", "--out", "here") == 0
-    assert "page    here/report.html" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "page    here/report.html" in out
+    for command in ("selftaught explain here", "selftaught replay here", "selftaught export here --out learner.py"):
+        assert command in out
     page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")
+    assert "selftaught explain here" in page, "the page says how to measure what it does not know"
     assert "one [odd] warning" in page
     assert "selftaught evolve --config here/config.toml --fresh" in page
 
@@ -209,4 +268,4 @@ def test_in_a_terminal_the_replay_is_drawn_and_q_ends_it(tmp_path: Path, key: st
     screen = text.decode("utf-8", "replace")
     assert "q or Ctrl-C ends the replay" in screen
     assert "beats every baseline" in screen
-    assert ("gradient step" in screen.split("techniques, as they appeared")[0]) == (not key)
+    assert ("gradient step" in screen.split("line of descent")[0]) == (not key)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selftaught.errors import InputError
-from selftaught.report import Scene, playback, read_run, recording
+from selftaught.report import Scene, playback, read_run, recording, recordings
 from selftaught.report.progress_chart import best_so_far
 from tests.report.made_run import write_run
 
@@ -40,10 +40,12 @@ def test_every_improvement_and_technique_is_shown_once_in_order(tmp_path: Path) 
 
 
 def test_improvements_get_their_time(tmp_path: Path) -> None:
-    """Of four improvements and the end, each gets its fifth of three quarters, and the clock of the run the rest."""
+    """Three quarters go to the start and four improvements by their weights, and the clock of the run has the rest."""
     scenes = film(write_run(tmp_path / "run"), seconds=40.0)
     shown = [scene.at for scene in scenes for _ in scene.new]
-    wanted = [40 * (0.25 * elapsed / 12 + 0.75 * number / 5) for number, elapsed in enumerate([1, 2, 4, 9], 1)]
+    weights = [1, 1, 1 + 6 + 12 * 0.5**0.5, 1 + 6 + 12, 1 + 12 * 0.75**0.5]  # gains of 0.1, 0.2 and 0.15; two names
+    seen = [sum(weights[: number + 1]) / sum(weights) for number in range(4)]
+    wanted = [40 * (0.25 * elapsed / 12 + 0.75 * share) for elapsed, share in zip([1, 2, 4, 9], seen, strict=True)]
     assert shown == pytest.approx(wanted, abs=0.126)
 
 
@@ -56,8 +58,9 @@ def test_a_speed_plays_in_proportion(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(seconds=st.floats(0.01, 60.0), speed=st.none() | st.floats(0.5, 1e6))
-def test_the_recording_plays_at_any_pace(seconds: float, speed: float | None) -> None:
-    run = read_run(recording())
+@pytest.mark.parametrize("name", recordings())
+def test_a_recording_plays_at_any_pace(name: str, seconds: float, speed: float | None) -> None:
+    run = read_run(recording(name))
     scenes = list(playback(run, seconds=seconds, speed=speed))
     assert [one for scene in scenes for one in scene.new] == best_so_far(run.history)
     assert scenes[-1].at == pytest.approx(seconds if speed is None else run.elapsed / speed)

@@ -97,6 +97,21 @@ def test_with_islands_a_winner_that_is_no_improvement_is_not_placed(tmp_path: Pa
     assert line.steps[-1].record.text == WINNER
 
 
+def test_with_islands_a_winner_whose_birth_is_known_is_placed(tmp_path: Path) -> None:
+    """Born as number 65 of island 0, its parent 50: after the second record there, a third of the time to the next."""
+    other = program(predict="s1 = norm(v0)")
+    born = {"programs": 65, "island": 0, "parent": 50, "move": 4}
+    line = line_of_descent(read_run(write_run(tmp_path, program=other, fitness_search=0.7, born=born)))
+    assert [(step.link, step.record.programs) for step in line.steps] == [("first", 1), ("child", 40), ("chosen", 65)]
+    assert line.reaches_winner
+    assert line.steps[-1].gain == pytest.approx(0.1)
+    assert line.steps[-1].record.elapsed == pytest.approx(3.0)
+    late = read_run(
+        write_run(tmp_path, program=other, fitness_search=0.7, born=born | {"programs": 900, "parent": 700})
+    )
+    assert [step.record.programs for step in line_of_descent(late).steps] == [1, 40, 90, 700, 900]
+
+
 def test_a_run_without_history_has_no_line(tmp_path: Path) -> None:
     write_run(tmp_path)
     (tmp_path / "history.jsonl").unlink()

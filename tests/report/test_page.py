@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from selftaught.errors import InputError
-from selftaught.report import read_run, recording, report_page, write_report
+from selftaught.report import appearances, line_of_descent, read_run, recording, recordings, report_page, write_report
 from tests.report.made_run import WINNER, explanation, interval, program, records, result, timeline, write_run
 
 EVIL = [
@@ -285,17 +285,23 @@ def test_a_page_is_quick(tmp_path: Path) -> None:
     assert len(page) < 5_000_000
 
 
-def test_the_recording_is_small_honest_and_points_nowhere() -> None:
-    folder = recording()
+@pytest.mark.parametrize("name", recordings())
+def test_a_recording_is_small_honest_and_points_nowhere(name: str) -> None:
+    folder = recording(name)
     assert sum(path.stat().st_size for path in folder.iterdir()) < 200_000
     about = json.loads((folder / "recording.json").read_text())
-    assert {"machine", "recorded", "seconds", "seed", "command"} <= set(about)
+    assert {"machine", "recorded", "seconds", "seed", "command", "chosen", "explained"} <= set(about)
     run = read_run(folder)
     assert about["seed"] == run.seed
     assert about["seconds"] == pytest.approx(run.elapsed, abs=0.1)
     assert about["cpu_seconds"] == pytest.approx(run.cpu_seconds, abs=0.1)
     assert "http" not in assert_safe(report_page(run)).text
     assert not any("/" in str(value) for value in run.settings.values() if isinstance(value, str))
+    # Everything that a page can show is there, the whole way to the winner included.
+    assert run.explanation is not None
+    assert run.timeline is not None
+    assert line_of_descent(run).reaches_winner
+    assert {one.name for one in run.explanation.techniques} <= {one.name for one in appearances(run)}
     with pytest.raises(InputError, match="did you mean 'digits'"):
         recording("digit")
 
@@ -309,7 +315,7 @@ def test_the_listing_is_of_what_was_explained_and_says_what_it_leaves_out(tmp_pa
 
 def test_a_difference_of_rounding_is_shown_as_no_gain() -> None:
     """The recorded run has five steps whose fitness differs by the last bit of a float64."""
-    page = report_page(read_run(recording()))
+    page = report_page(read_run(recording("digits")))
     assert page.count("±0") == 5
     assert "+0.0000" not in page
 

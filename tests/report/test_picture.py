@@ -24,7 +24,7 @@ def test_the_picture_holds_the_chart_and_names_its_axes_and_lines() -> None:
     svg = ElementTree.fromstring(progress_picture(run))
     assert places(svg, SPACE) == places(ElementTree.fromstring(progress_chart(run)))
     said = [one.text or "" for one in svg.iter(f"{SPACE}text")]
-    for words in ("programs tried", "fitness", "on unseen tasks:", "search tasks 0.9990", "evolved 0.9802"):
+    for words in ("programs tried", "fitness", "on unseen tasks:", "search tasks 0.7550", "evolved 0.7313"):
         assert words in said
     assert any("accuracy" in one for one in said)
     _, _, width, height = map(float, str(svg.get("viewBox")).split())

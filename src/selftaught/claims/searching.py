@@ -55,7 +55,7 @@ def warm_up(problem: Problem) -> None:
 
     island = Island(problem.settings, problem.search)
     island.run(16)
-    programs = [program for program, _, _ in island.best()]
+    programs = [program for program, *_ in island.best()]
     for tasks in (problem.selection, problem.final):
         Evaluator(tasks).score_many(programs)
 
@@ -128,6 +128,6 @@ def _in_vain(problem: Problem, counts: Mapping[str, int]) -> int:
 
 def _best_of(island: Island, selection: Evaluator) -> tuple[Program, float]:
     """Return the best program on the selection tasks, of the best on the search tasks, and its mean there."""
-    best = [program for program, _, _ in island.best()]
+    best = [program for program, *_ in island.best()]
     means = selection.score_many(best).mean(axis=1)
     return best[int(means.argmax())], float(means.max())

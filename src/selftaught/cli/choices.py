@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["BiasLevel", "ClaimScale", "SearchKind", "TargetKind", "TaskKind"]
+__all__ = ["BiasLevel", "ClaimScale", "MissingValues", "SearchKind", "TargetKind", "TaskKind"]
 
 
 class TaskKind(enum.StrEnum):
@@ -21,6 +21,13 @@ class TargetKind(enum.StrEnum):
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
+
+
+class MissingValues(enum.StrEnum):
+    """What becomes of missing values."""
+
+    ERROR = "error"
+    IMPUTE = "impute"
 
 
 class SearchKind(enum.StrEnum):

@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from selftaught.programs import Program
 
-__all__ = ["Code", "changed_lines", "changes_in_words", "code_columns", "code_of"]
+__all__ = ["Code", "changed_lines", "changes_in_words", "code_columns", "code_of", "shorter_numbers"]
 
 Code = dict[str, list[str]]
 
@@ -34,10 +34,11 @@ def code_of(program: Program, *, digits: int | None = None) -> Code:
     code = {name: [str(instruction) for instruction in function] for name, function in program.functions()}
     if digits is None:
         return code
-    return {name: [_shorter(line, digits) for line in lines] for name, lines in code.items()}
+    return {name: [shorter_numbers(line, digits) for line in lines] for name, lines in code.items()}
 
 
-def _shorter(line: str, digits: int) -> str:
+def shorter_numbers(line: str, digits: int) -> str:
+    """Return a line with the constants in it cut to so many significant digits."""
     return _LONG_NUMBER.sub(lambda found: min((f"{float(found[0]):.{digits}g}", found[0]), key=len), line)
 
 

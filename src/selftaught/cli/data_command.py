@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from selftaught.cli.choices import TargetKind
 from selftaught.cli.quantities import count
+from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize, reading_given
 
 if TYPE_CHECKING:
     from selftaught.examples import Examples
@@ -20,10 +22,15 @@ def data_command(
     source: Annotated[str, typer.Argument(help="What evolve takes.", metavar="SOURCE")] = "digits",
     target: Annotated[str | None, typer.Option(help="The column to predict.", metavar="COLUMN")] = None,
     task: Annotated[TargetKind | None, typer.Option(help="Read the target as classes or as a number.")] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show how a data set is read: rows, classes, columns, first ids."""
     import selftaught
+    from selftaught.datasets import cautions
     from selftaught.errors import InputError
     from selftaught.programs.builtin import BUILTIN
     from selftaught.programs.settings import ALIASES
@@ -33,11 +40,29 @@ def data_command(
             f"{source} is a built-in task, drawn anew for every search, and has no rows to show; "
             f"selftaught evolve {source} takes it"
         )
-    described = describe(selftaught.load(source, target, task=task.value if task else None))
+    reading = reading_given(missing, drop, id_column, resize)
+    examples = selftaught.load(source, target, task=task.value if task else None, **reading)
+    described = describe(examples) | {"cautions": cautions(examples)}
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
-    _print(described)
+    _print(described, next_command(source, target=target, task=task.value if task else None, **reading))
+
+
+def next_command(source: str, **options: Any) -> str:
+    """Return the command that evolves on data read like this.
+
+    >>> next_command("my sales.csv", target="price", drop=("id", "note"))
+    "selftaught evolve 'my sales.csv' --target price --drop id,note"
+    """
+    words = ["selftaught", "evolve", source]
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name == "drop":
+            value = ",".join(f'"{one}"' if "," in one else one for one in value)
+        words += [f"--{name.replace('_', '-')}", "x".join(map(str, value)) if name == "resize" else str(value)]
+    return shlex.join(words)
 
 
 def describe(examples: Examples) -> dict[str, Any]:
@@ -64,7 +89,7 @@ def describe(examples: Examples) -> dict[str, Any]:
     return described
 
 
-def _print(described: dict[str, Any]) -> None:
+def _print(described: dict[str, Any], command: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -86,8 +111,12 @@ def _print(described: dict[str, Any]) -> None:
     else:
         table.add_row("target", "none")
     table.add_row("first ids", ", ".join(described["first_ids"]))
+    for caution in described["cautions"]:
+        table.add_row("note", caution, style="yellow")
     # markup=False: a column may be called "[red]".
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print(f"next       {command}", soft_wrap=True)  # whole, so that it can be copied
 
 
 def _some(words: list[str], most: int = 20) -> str:

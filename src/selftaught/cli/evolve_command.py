@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import selftaught
-from selftaught.cli.choices import BiasLevel, SearchKind, TaskKind
+from selftaught.cli.choices import BiasLevel, MissingValues, SearchKind, TaskKind
 from selftaught.cli.config_file import read_config, write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.keyboard import Keyboard
 from selftaught.cli.quantities import duration, number, whole_number
+from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize
 from selftaught.errors import InputError, SelftaughtError
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ __all__ = ["SETTINGS", "evolve_command", "repeatable"]
 
 #: What a settings file may hold: the arguments of `selftaught.evolve` that shape a run.
 SETTINGS = (
-    "data", "target", "task", "features", "preset", "programs", "seconds", "population", "tournament", "operators",
-    "sizes", "slots", "search", "bias", "start", "epochs", "num_tasks", "num_train", "num_valid", "seed", "workers",
-    "hurdles", "fingerprint", "mutation_style", "target_fitness", "store", "out",
+    "data", "target", "task", "missing", "drop", "id_column", "resize", "features", "preset", "programs", "seconds",
+    "population", "tournament", "operators", "sizes", "slots", "search", "bias", "start", "epochs", "num_tasks",
+    "num_train", "num_valid", "seed", "workers", "hurdles", "fingerprint", "mutation_style", "target_fitness",
+    "store", "out",
 )  # fmt: skip
 #: What is saved as it was resolved; the rest of what is saved is what was given.
 RESOLVED = (
@@ -63,6 +65,10 @@ def evolve_command(
         TaskKind | None,
         typer.Option(help="What to learn: two classes at a time, all classes, or a number.", rich_help_panel=_DATA),
     ] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
     features: Annotated[
         int | None,
         typer.Option(help="Features of a task, 1 to 64; wider data are projected.", rich_help_panel=_DATA, **_NUMBER),
@@ -201,7 +207,7 @@ def evolve_command(
     if resume and fresh:
         raise InputError("--resume goes on and --fresh starts over; give one of them")
     given = {
-        name: value.value if isinstance(value, SearchKind | BiasLevel | TaskKind) else value
+        name: value.value if isinstance(value, SearchKind | BiasLevel | TaskKind | MissingValues) else value
         for name, value in locals().items()
         if name in SETTINGS and value is not None
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from selftaught.cli.choices import TaskKind
-from selftaught.cli.quantities import whole_number
+from selftaught.cli.quantities import clock, whole_number
+from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize, reading_given
 
 __all__ = ["explain_command"]
 
@@ -27,6 +31,10 @@ def explain_command(
     ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict.", metavar="COLUMN")] = None,
     task: Annotated[TaskKind | None, typer.Option(help="What to learn of the data.")] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
     features: Annotated[int | None, typer.Option(help="Inputs of a task.", **_NUMBER)] = None,
     count: Annotated[
         int | None, typer.Option(help="Unseen tasks in each of three sets, 64 by default.", **_NUMBER)
@@ -47,13 +55,14 @@ def explain_command(
     read = read_subject(subject, with_tasks=tasks is None)
     options: dict[str, Any] = {
         "target": target, "task": task.value if task else None, "features": features,
+        **reading_given(missing, drop, id_column, resize),
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     if tasks is None:
         if read.problem is None:
             raise InputError(f"{subject} is a program without a run; say what it is for, as in --tasks linear")
         if given:
-            raise InputError(f"--{next(iter(given))} goes with --tasks; a run brings its own tasks")
+            raise InputError(f"--{next(iter(given)).replace('_', '-')} goes with --tasks; a run brings its own tasks")
     source: Any = read.problem if tasks is None else tasks
     place = out if out is not None or read.folder is None else read.folder / EXPLANATION
     if place is not None:
@@ -66,13 +75,41 @@ def explain_command(
             f"{subject} is a program for the task {read.task!r}, but these tasks are {unseen.text_kind!r}, where label "
             "and prediction lie in other slots; name tasks of the program's kind"
         )
-    print("loading the engine ...", file=sys.stderr)  # noqa: T201
-    found = explain(read.program, unseen, seed=number, slots=read.slots)
+    with _status() as tell:
+        found = explain(read.program, unseen, seed=number, slots=read.slots, tell=tell)
+    page = None
     if place is not None:
         write_atomically(place, found.to_json().encode())
+        page = _page(read.folder) if read.folder is not None and place == read.folder / EXPLANATION else None
     if as_json:
         typer.echo(found.to_json(), nl=False)
         return
     typer.echo(str(found))
     if place is not None:
-        typer.echo(f"\nwritten to {place}")
+        typer.echo(f"\nwritten to {place}" + (f", and shown by {page}" if page is not None else ""))
+
+
+@contextlib.contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """Give a function that says on the standard error what is being measured: in one line that changes, or in lines."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    began = time.monotonic()
+    if console.is_terminal and not console.is_dumb_terminal:
+        with console.status("loading the engine ...") as status:
+            yield lambda words: status.update(f"{clock(time.monotonic() - began)}  {words} ...")
+    else:
+        print("loading the engine ...", file=sys.stderr)  # noqa: T201
+        yield lambda words: None
+
+
+def _page(folder: Path) -> Path | None:
+    """Write the run's page anew, now that it can say what each line is worth; None where the folder is no whole run."""
+    from selftaught.errors import SelftaughtError
+    from selftaught.report import write_report
+
+    try:
+        return write_report(folder)
+    except SelftaughtError:
+        return None

@@ -1,4 +1,4 @@
-"""`selftaught export PROGRAM --to python|c|torch`: a program as a file that needs nothing of ours."""
+"""`selftaught export PROGRAM --to python|c|torch|sklearn`: a program as a file that can be used elsewhere."""
 
 from __future__ import annotations
 
@@ -24,28 +24,33 @@ class ExportForm(enum.StrEnum):
     PYTHON = "python"
     C = "c"
     TORCH = "torch"
+    SKLEARN = "sklearn"
 
 
 def export_command(
     program: Annotated[str, typer.Argument(help="A program's text file, or the folder of a run.", metavar="PROGRAM")],
-    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python, C99 or torch.")] = ExportForm.PYTHON,
+    to: Annotated[
+        ExportForm, typer.Option("--to", help="NumPy Python, C99, torch, or a scikit-learn estimator.")
+    ] = ExportForm.PYTHON,
     features: Annotated[
-        int | None, typer.Option(help="Features of an example, for C.", parser=whole_number, metavar="N")
+        int | None,
+        typer.Option(help="Features of an example, for C; a run brings its own.", parser=whole_number, metavar="N"),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="First part of every name in C; learner by default.", metavar="NAME")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write here, not to the standard output.", metavar="FILE")] = None,
 ) -> None:
-    """Write a program as a file that runs alone: NumPy Python, C99 or torch."""
+    """Write a program as a file: NumPy Python, C99 or torch that runs alone, or a scikit-learn estimator."""
     from selftaught.programs.export.c_export import to_c
     from selftaught.programs.export.given import read_program_file
     from selftaught.programs.export.python_export import to_python
+    from selftaught.programs.export.sklearn_export import to_sklearn
     from selftaught.programs.export.torch_text import to_torch
     from selftaught.programs.program_file import files_of_program
 
     if to is ExportForm.C and features is None:
-        raise InputError("a program in C needs its number of features; say --features N")
+        features = _features_of(Path(program).expanduser())
     if to is not ExportForm.C and features is not None:
         raise InputError("a program in Python takes any number of features; leave out --features")
     if to is not ExportForm.C and name is not None:
@@ -53,12 +58,27 @@ def export_command(
     place = None if out is None else file_to_write(out, read=files_of_program(Path(program).expanduser()))
     read = read_program_file(program)
     if features is None:
-        _write((to_torch if to is ExportForm.TORCH else to_python)(read.program, task=read.task), place)
+        write = {ExportForm.SKLEARN: to_sklearn, ExportForm.TORCH: to_torch}.get(to, to_python)
+        _write(write(read.program, task=read.task), place)
         return
     source = to_c(read.program, task=read.task, num_features=features, name="learner" if name is None else name)
     _write(source.code, place)
     if place is not None:
         typer.echo(f"{source.ram_bytes} bytes of memory, at most {source.stack_bytes} more on the stack{_code(source)}")
+
+
+def _features_of(run: Path) -> int:
+    """Return the features of an example of a finished run.
+
+    Raises:
+        InputError: it is no such run; one line.
+    """
+    from selftaught.report import read_run
+
+    found = read_run(run).tasks.get("features") if (run / "result.json").is_file() else None
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise InputError("a program in C needs its number of features; say --features N")
+    return found
 
 
 def _write(text: str, out: Path | None) -> None:

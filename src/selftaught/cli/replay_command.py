@@ -1,4 +1,4 @@
-"""`selftaught replay [RUN]`: play a recorded run in the terminal."""
+"""`selftaught replay [RUN]`: play a finished run, or one that comes with the package, in the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,9 +26,9 @@ _STEP = 0.05  # seconds between two looks at the keyboard
 
 def replay_command(
     run: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
-            help="The folder of a finished run; without it a recorded run that comes with the package.",
+            help="The folder of a finished run, or a recording's name (see --list); without it the first recording.",
             metavar="RUN",
             show_default=False,
         ),
@@ -46,6 +45,7 @@ def replay_command(
         float | None,
         typer.Option(help="Play in proportion, so many times as fast as it was.", parser=number, metavar="X"),
     ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the recordings that come with the package.")] = False,
 ) -> None:
     """Play a recorded run in the terminal: the code as it grows, its fitness, techniques as they appear.
 
@@ -55,11 +55,18 @@ def replay_command(
     from rich.console import Console
 
     from selftaught.errors import InputError
-    from selftaught.report import playback, read_run, recording
+    from selftaught.report import playback, read_run
+    from selftaught.report.recorded import run_or_recording
 
+    if show_list:
+        if run is not None or seconds is not None or speed is not None:
+            raise InputError("--list shows what can be replayed and plays nothing; leave out the rest")
+        _list()
+        return
     if seconds is not None and speed is not None:
         raise InputError("--seconds and --speed both say how fast to play; give one of them")
-    record = read_run(recording() if run is None else run)
+    folder, name = run_or_recording(run)
+    record = read_run(folder)
     scenes = playback(record, seconds=SECONDS if seconds is None else seconds, speed=speed)
     programs = _programs(record)
     console = Console(highlight=False, markup=False)
@@ -67,11 +74,32 @@ def replay_command(
         _live(console, record, scenes, programs)
     else:
         _lines(record, scenes, programs, wait=seconds is not None or speed is not None)
-    _end(console, record, shipped=run is None)
+    _end(console, record, name=name)
+
+
+def _list() -> None:
+    """Write what recordings there are, each with its command, its machine and its outcome."""
+    from selftaught.report import read_run, recording, recordings
+    from selftaught.report.verdict import BASELINE_NAMES
+
+    for name in recordings():
+        record = read_run(recording(name))
+        best = max(record.baselines, key=lambda one: record.baselines[one].mean)
+        scores = f"{fitness(record.test.mean)} on unseen tasks, the {BASELINE_NAMES.get(best, best)} "
+        scores += fitness(record.baselines[best].mean)
+        sys.stdout.write(
+            f"{name}\n"
+            f"    {record.about.get('command', '')}\n"
+            f"    {count(record.programs)} programs in {clock(record.elapsed)} on {record.about.get('machine', '?')}\n"
+            f"    {scores}\n"
+        )
 
 
 def _facts(record: RunRecord) -> list[str]:
-    return ["replay", f"bias {record.bias}", f"search {record.kind}", f"seed {record.seed}", "baselines on final tasks"]
+    return [
+        "replay", f"bias {record.bias}", f"search {record.kind}", f"seed {record.seed}",
+        "best so far on search tasks, the others on final tasks",
+    ]  # fmt: skip
 
 
 def _programs(record: RunRecord) -> dict[str, Program]:
@@ -99,10 +127,12 @@ def _programs(record: RunRecord) -> dict[str, Program]:
 def _progress(record: RunRecord, scene: Scene, programs: Mapping[str, Program]) -> Progress:
     """Return a scene as what a running search would have told; the share from the cache was not recorded."""
     from selftaught.programs import Improvement, Progress
+    from selftaught.report import programs_at
 
     found = tuple(
         Improvement(
-            one.programs, one.fitness, one.elapsed, one.parent, one.move, one.island, programs[one.text],
+            programs_at(record, one.elapsed) if record.islands > 1 else one.programs, one.fitness, one.elapsed,
+            one.parent, one.move, one.island, programs[one.text],
         )
         for one in scene.new
     )  # fmt: skip
@@ -115,9 +145,7 @@ def _progress(record: RunRecord, scene: Scene, programs: Mapping[str, Program]) 
     )  # fmt: skip
 
 
-def _live(
-    console: Console, record: RunRecord, scenes: Iterable[Scene], programs: Mapping[str, Program]
-) -> None:
+def _live(console: Console, record: RunRecord, scenes: Iterable[Scene], programs: Mapping[str, Program]) -> None:
     from selftaught.cli.keyboard import Keyboard
     from selftaught.cli.live_view import LiveView
 
@@ -156,11 +184,12 @@ def _lines(record: RunRecord, scenes: Iterable[Scene], programs: Mapping[str, Pr
         sys.stdout.flush()
 
 
-def _end(console: Console, record: RunRecord, *, shipped: bool) -> None:
-    """Print the winner, the verdict, and what the recording is."""
+def _end(console: Console, record: RunRecord, *, name: str | None) -> None:
+    """Print the winner, how it came about, the verdict, and what the recording is."""
     from rich.text import Text
 
-    from selftaught.report import appearances
+    from selftaught.cli.descent_view import descent_lines
+    from selftaught.report import appearances, recordings
     from selftaught.report.code import code_of_text
     from selftaught.report.verdict import verdict
 
@@ -168,10 +197,16 @@ def _end(console: Console, record: RunRecord, *, shipped: bool) -> None:
         console.print(Text(text, style), soft_wrap=not console.is_terminal)
 
     say()
-    for name, lines in code_of_text(record.program).items():
-        say(f"  {name}:", "cyan")
+    for function, lines in code_of_text(record.program).items():
+        say(f"  {function}:", "cyan")
         for line in lines or ("pass",):
             say(f"      {line}")
+    say()
+    for place, line in enumerate(descent_lines(record)):
+        text = Text(line, "" if place else "bold")
+        if console.is_terminal and place:
+            text.truncate(console.width, overflow="ellipsis" if console.encoding.lower().startswith("utf") else "crop")
+        console.print(text, soft_wrap=not console.is_terminal)
     say()
     say(verdict(record.test, record.baselines, record.bias), "bold")
     named = [one.name for one in appearances(record)]
@@ -181,7 +216,10 @@ def _end(console: Console, record: RunRecord, *, shipped: bool) -> None:
     if "machine" in record.about:
         how += f"; {record.about['machine']}"
     say(f"the run: {how}", "dim")
-    if shipped:
+    if name is not None:
+        say(f"page:    selftaught report {name}", "dim")
         say(f"yours:   {record.about.get('command', 'selftaught evolve')}", "dim")
+        others = [one for one in recordings() if one != name]
+        say(f"more:    {', '.join(f'selftaught replay {one}' for one in others)}", "dim")
     else:
         say(f"page:    selftaught report {record.folder}", "dim")

@@ -11,7 +11,10 @@ __all__ = ["report_command"]
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(help="The folder of a finished run, or a recording's name.", metavar="RUN", show_default=False),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The file to write; report.html in the folder by default.", metavar="FILE")
     ] = None,
@@ -22,8 +25,12 @@ def report_command(
     The page is one file. It works offline, runs no script, and reads the run's files only.
     """
     from selftaught.report import write_report
+    from selftaught.report.recorded import run_or_recording
 
-    path = write_report(run, out)
+    folder, name = run_or_recording(run)
+    if name is not None and out is None:
+        out = Path(f"{name}.html")  # not into the installed package
+    path = write_report(folder, out)
     typer.echo(str(path))
     if show:
         import webbrowser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,11 +49,8 @@ def print_summary(
     say()
     sentence = verdict(found.fitness_test, found.baselines, found.bias)
     say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
-    if "does not beat" in sentence:
-        say(
-            "Another --seed or more --seconds may find a better one; until then the baseline is the better choice.",
-            "dim",
-        )
+    if "does not beat" in sentence or "draws level" in sentence:
+        say(_advice(found), "dim")
     say()
     for name, lines in code_of(found.program).items():
         say(f"  {name}:", "cyan")
@@ -70,6 +68,30 @@ def print_summary(
         say(f"page    {_short(page)}, to open in a browser", whole=True)
     say(f"files   {_short(found.folder)}: program.txt, result.json, history.jsonl, config.toml", whole=True)
     say(f"repeat  {repeat}", whole=True)
+    for number, (command, what) in enumerate(_next_commands(_short(found.folder))):
+        say(f"{'next' if not number else '':<6}  {command}  {'' if plain else '→ '}{what}", whole=True)
+
+
+def _advice(found: Evolution) -> str:
+    """Return what may help where a baseline is as good or better."""
+    ways = ["more --seconds", "another --seed"]
+    if found.bias == "free" and found.search == "live":
+        ways.append("--bias learner, which looks at programs shaped like learning alone")
+    if found.settings.get("start", "empty") == "empty":
+        ways.append("--start linear, which searches on from the hand-written learner")
+    return f"What may find a better one: {'; '.join(ways)}. Until then the baseline is the better choice."
+
+
+def _next_commands(folder: str) -> list[tuple[str, str]]:
+    """Return what to do with a finished run, each command with what it gives."""
+    run = shlex.quote(folder)
+    done = [
+        (f"selftaught explain {run}", "what each line is worth, also on the page"),
+        (f"selftaught replay {run}", "the run once more, in a minute"),
+        (f"selftaught export {run} --out learner.py", "the program as a file that runs alone"),
+    ]
+    width = max(len(command) for command, _ in done)
+    return [(f"{command:<{width}}", what) for command, what in done]
 
 
 def _work(found: Evolution) -> list[str]:

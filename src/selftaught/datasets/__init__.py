@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from selftaught.datasets.bundled import NAMES
+from selftaught.datasets.cautions import cautions
 from selftaught.datasets.loading import load
 from selftaught.datasets.task_sets import tasks
 
-__all__ = ["load", "tasks", "NAMES"]
+__all__ = ["load", "tasks", "cautions", "NAMES"]

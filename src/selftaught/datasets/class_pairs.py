@@ -62,7 +62,8 @@ def default_sizes(examples: Examples, free: Rows, test: Rows) -> tuple[int, int]
         raise DataError(
             f"class {examples.class_names[smallest]!r} of {examples.name!r} has {counts[smallest]} "
             "examples; pairs need at least "
-            f"{MIN_CLASS} of every class: drop the class, give num_train and num_valid, or use kind='classes'"
+            f"{MIN_CLASS} of every class: drop the class, give num_train and num_valid, or learn all classes at once "
+            "(kind='classes', --task classes)"
         )
     available = 2 * int(np.bincount(classes[free], minlength=examples.num_classes).min())
     tested = 2 * int(np.bincount(classes[test], minlength=examples.num_classes).min())

@@ -76,7 +76,7 @@ def _column(name: str, series: Any) -> pl.Series:
     raise DataError(
         f"column {one_line(name, limit=60)!r} must hold numbers, text or booleans of one kind, but holds "
         f"{', '.join(kinds[:4])}; "
-        "convert it or name it in drop="
+        "convert it or leave it out with drop (--drop)"
     )
 
 

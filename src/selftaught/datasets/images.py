@@ -88,7 +88,7 @@ def image_folder(folder: Path, *, resize: tuple[int, int] | None = None) -> Exam
             if arrays and pixels.shape[:2] != arrays[0].shape[:2]:
                 raise DataError(
                     f"images must have one size, but {one_line(first)} is {_size(arrays[0])} and {one_line(path)} is "
-                    f"{_size(pixels)} (height x width); pass resize=(height, width)"
+                    f"{_size(pixels)} (height x width); give resize, such as resize=(32, 32) or --resize 32x32"
                 )
             arrays.append(pixels)
             labels.append(number)

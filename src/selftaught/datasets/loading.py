@@ -52,7 +52,7 @@ class _Options:
         for option, default in vars(_Options()).items():
             if getattr(self, option) != default and option not in known:
                 fits = f"it takes {', '.join(known)}" if known else "it takes no options"
-                raise InputError(f"{option}= does not apply to {what}; {fits}")
+                raise InputError(f"{option} does not apply to {what}; {fits}")
 
     def table(self) -> TableOptions:
         return TableOptions(self.target, self.task, self.missing, self.drop, self.id_column, self.group_columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ __all__ = ["MAX_LEVELS", "MAX_ONE_HOT", "TableOptions", "examples_from_frame"]
 
 MAX_ONE_HOT = 20
 MAX_LEVELS = 1000
+_DATE = re.compile(r"\d{1,4}[./ -]\w{1,9}[./ -]\d{2,4}([ T].*)?")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _plain(series: pl.Series, name: str) -> pl.Series:
         return series
     raise DataError(
         f"{name}: column {_short(series.name)} must hold numbers, text or booleans, not {one_line(dtype, limit=60)}; "
-        f"name it in drop="
+        f"leave it out with drop (--drop)"
     )
 
 
@@ -142,14 +144,20 @@ def _check_present(series: pl.Series, name: str, advice: str) -> None:
 
 def _filled(series: pl.Series, missing: str, name: str) -> pl.Series:
     if missing == "error":
-        _check_present(series, name, "pass missing='impute', remove the rows, or name the column in drop=")
+        _check_present(
+            series,
+            name,
+            "fill them in with missing='impute' (--missing impute), leave the column out with drop (--drop), "
+            "or remove the rows",
+        )
         return series
     gone = _missing_mask(series)
     if not gone.any():
         return series
     if gone.all():
         raise DataError(
-            f"{name}: column {_short(series.name)} has no value at all, so nothing to impute; name it in drop="
+            f"{name}: column {_short(series.name)} has no value at all, so nothing to impute; "
+            "leave it out with drop (--drop)"
         )
     present = series.filter(~gone)
     # The most frequent value, the first in sorted order among equals; numbers take the median.
@@ -187,11 +195,19 @@ def _encoded_text(values: NDArray[Any], column: str, name: str) -> tuple[list[st
         raise DataError(
             f"{name}: column {_short(column)} has {len(levels)} different texts (such as "
             f"{_short(str(levels[0]))}), more than "
-            f"{MAX_LEVELS}; pass drop=[{column!r}]" + (" or make it numbers" if _almost_numbers(levels) else "")
+            f"{MAX_LEVELS}; leave it out with drop (--drop), or name it as id_column (--id-column) if it tells rows "
+            "apart" + _written_otherwise(levels)
         )
     if len(levels) > MAX_ONE_HOT:
         return [column], codes.astype(np.float32)[:, None]
     return [f"{column}={level}" for level in levels], (codes[:, None] == np.arange(len(levels))).astype(np.float32)
+
+
+def _written_otherwise(levels: NDArray[Any]) -> str:
+    """Return how a column might be written instead, where its texts look like dates or numbers."""
+    if all(_DATE.fullmatch(str(level)) for level in levels):
+        return "; dates are read when written as 2024-03-31 or 2024-03-31T18:05"
+    return ", or make it numbers" if _almost_numbers(levels) else ""
 
 
 def _almost_numbers(levels: NDArray[Any]) -> bool:

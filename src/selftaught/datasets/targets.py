@@ -49,7 +49,7 @@ def find_target(columns: list[str], target: str | None, *, what: str) -> str:
     wanted = (
         f"more than one column looks like the target ({listed(usual)})" if usual else "the target column is not named"
     )
-    raise DataError(f"{what}: {wanted}; pass target= one of {listed(columns)}")
+    raise DataError(f"{what}: {wanted}; give target (--target), one of {listed(columns)}")
 
 
 def encode_target(
@@ -136,7 +136,8 @@ def _classes(values: NDArray[Any], name: str) -> tuple[NDArray[np.int64], tuple[
     if len(levels) > len(values) / 2 and len(levels) > 2:
         raise DataError(
             f"the target {name!r} has {len(levels)} different values in {len(values)} rows: too many to be classes; "
-            "choose another target" + ("" if values.dtype.kind == "U" else " or pass task='regression'")
+            "choose another target"
+            + ("" if values.dtype.kind == "U" else " or read it as a number (--task regression)")
         )
     whole = values.dtype.kind == "f" and np.array_equal(levels, np.round(levels)) and bool(np.abs(levels).max() < 2**53)
     names = tuple(str(int(level)) if whole else str(level) for level in levels)

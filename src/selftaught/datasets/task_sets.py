@@ -177,7 +177,7 @@ def _kind(examples: Examples, kind: Kind | None) -> Kind:
     if kind == "regression" and examples.num_classes:
         raise DataError(
             f"{examples.name!r} has {examples.num_classes} classes; use kind='classes' or 'pairs', or "
-            "load it with task='regression'"
+            "load it with task='regression' (--task regression)"
         )
     if kind != "regression" and not examples.num_classes:
         raise DataError(
@@ -193,7 +193,7 @@ def _features(examples: Examples, kind: Kind, features: int | None) -> int:
     if classes > columns:
         raise DataError(
             f"{classes} classes need at least {classes} features, but {examples.name!r} has {columns} "
-            "columns; use kind='pairs'"
+            "columns; learn two at a time (kind='pairs', --task pairs)"
         )
     if features is None:
         return columns if is_table and columns <= MAX_OWN_COLUMNS else min(columns, max(DEFAULT_FEATURES, classes))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSING_TEXTS", "check_names", "read_text_table"]
 
+_DATE = r"^\d{4}-\d\d-\d\d$"
+_TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?Z?$"
 MISSING_TEXTS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
 
 
@@ -38,6 +40,9 @@ def check_names(names: list[str], *, what: str) -> None:
 
 def read_text_table(path: Path, *, separator: str) -> pl.DataFrame:
     """Read a text table with a header line, UTF-8, quoted as in RFC 4180; `MISSING_TEXTS` become null.
+
+    Columns of ISO 8601 dates (2024-03-31, also with a time: 2024-03-31T18:05) become dates; other ways to write dates
+    are ambiguous and stay text.
 
     Args:
         path: the file; a name ending in .gz is unpacked.
@@ -71,7 +76,28 @@ def read_text_table(path: Path, *, separator: str) -> pl.DataFrame:
             f"rows of {frame.width}; quote fields as in RFC 4180"
         )
     frame.columns = header
-    return frame
+    return frame.with_columns([_dates(column) for column in frame.iter_columns() if column.dtype == pl.String])
+
+
+def _dates(column: pl.Series) -> pl.Series:
+    """Return a column of text as dates where every value is one, else as it is."""
+    import polars as pl
+
+    present = column.drop_nulls()
+    for pattern, kind in ((_DATE, pl.Date), (_TIME, pl.Datetime("us"))):
+        if len(present) and present.str.contains(pattern).all():
+            plain = column.str.strip_chars_end("Z").str.replace(" ", "T")
+            parsed = plain.str.to_date(strict=False) if kind == pl.Date else _times(plain)
+            if parsed.null_count() == column.null_count():  # 2024-02-31 has the form of a date and is none
+                return parsed
+    return column
+
+
+def _times(text: pl.Series) -> pl.Series:
+    import polars as pl
+
+    whole = text.str.replace(r"(T\d\d:\d\d)$", "${1}:00")
+    return whole.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).cast(pl.Datetime("us"))
 
 
 def _decode(data: bytes, path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from selftaught.programs.folder import RunFolder
-from selftaught.programs.problems import find_source, make_problem, source_of
+from selftaught.programs.problems import READING, find_source, make_problem, source_of
 from selftaught.programs.progress import OnProgress, Progress, Reporter
 from selftaught.programs.result import Evolution
 from selftaught.programs.settings import EvolveSettings, resolve_settings
@@ -17,6 +17,7 @@ from selftaught.programs.settings import EvolveSettings, resolve_settings
 __all__ = ["evolve"]
 
 DEFAULT_SECONDS = 60.0
+OF_DATA = ("target", "task", *READING)
 
 
 def evolve(
@@ -24,6 +25,10 @@ def evolve(
     *,
     target: str | None = None,
     task: Literal["pairs", "classes", "regression", "classification"] | None = None,
+    missing: Literal["error", "impute"] | None = None,
+    drop: Sequence[str] | None = None,
+    id_column: str | None = None,
+    resize: tuple[int, int] | None = None,
     features: int | None = None,
     preset: str | None = None,
     programs: int | None = None,
@@ -64,6 +69,10 @@ def evolve(
             the preset's own, else "digits", when None.
         target: the target column of a table.
         task: "pairs" or "classes" of a data set with classes, "regression", or "classification" to read the target so.
+        missing: "impute" fills in missing values of a table (median, most frequent text); "error" (default) does not.
+        drop: columns of a table to leave out.
+        id_column: column of a table with the rows' own ids, left out of the inputs too.
+        resize: (height, width) for a folder of images.
         features: F, inputs of a task, 1 to 64.
         preset: a set-up from `presets.PRESETS`; other options override it.
         programs: how many programs to propose, over all islands and all sessions.
@@ -105,7 +114,8 @@ def evolve(
     """
     began = time.perf_counter() if began is None else began
     options = {
-        "target": target, "task": task, "features": features, "preset": preset, "programs": programs,
+        "target": target, "task": task, "missing": missing, "drop": _columns(drop), "id_column": id_column,
+        "resize": resize, "features": features, "preset": preset, "programs": programs,
         "seconds": seconds, "population": population, "tournament": tournament, "operators": operators, "sizes": sizes,
         "slots": slots, "search": search, "bias": bias, "start": start, "epochs": epochs, "num_tasks": num_tasks,
         "num_train": num_train, "num_valid": num_valid, "seed": seed, "workers": workers, "hurdles": hurdles,
@@ -116,8 +126,9 @@ def evolve(
     source = find_source(examples, preset)
     if preset is None and source == "digits":
         options["preset"] = "digits"
-    resolve_settings("linear_regression", "", {**options, "target": None, "task": None})  # bad options before slow data
-    name, digest, loaded = source_of(source, target=target, task=task)
+    resolve_settings("linear_regression", "", {**options, **dict.fromkeys(OF_DATA)})  # bad options before slow data
+    reading = {name: options[name] for name in READING}
+    name, digest, loaded = source_of(source, target=target, task=task, **reading)
     settings = resolve_settings(name, digest, options, rows=0 if loaded is None else len(loaded))
     problem = make_problem(settings, loaded)
     reporter = Reporter(on_progress, quiet=quiet)
@@ -136,6 +147,11 @@ def evolve(
         return Run(problem, folder, reporter, began=began, store_url=store).execute()
     finally:
         folder.close()
+
+
+def _columns(given: Sequence[str] | str | None) -> Sequence[str] | str | None:
+    """Return the names of columns as a tuple; a single text stays one, which `load` refuses with a remedy."""
+    return given if given is None or isinstance(given, str) else tuple(given) or None
 
 
 def _finished(folder: RunFolder, settings: EvolveSettings) -> Evolution | None:

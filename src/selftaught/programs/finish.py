@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from selftaught.programs.opponents import (
     CHEAP_RATES,
     MAX_TUNING,
     OPPONENTS,
+    constant_fitness,
     linear_for,
     network_for,
     reference_fitness,
@@ -26,11 +27,12 @@ from selftaught.programs.problems import Problem
 from selftaught.programs.result import FitnessInterval, bootstrap
 from selftaught.programs.tasksets import TaskSet
 
-__all__ = ["Chosen", "Judge"]
+__all__ = ["Chosen", "Judge", "constant_beside"]
 
 TUNING_SHARE = 0.1  # of the seconds given
 SELECTION_SHARE = 0.1
 NO_TIME = math.inf
+NEAR = 0.01  # of fitness
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +178,19 @@ class Judge:
             found[name] = bootstrap(self.final.score(tuned.program), seed)
         found["reference"] = bootstrap(self._reference, seed)
         return found
+
+
+def constant_beside(
+    baselines: Mapping[str, FitnessInterval], winner: FitnessInterval, tasks: TaskSet, seed: int
+) -> dict[str, FitnessInterval]:
+    """Return the fitness of one answer to everything, where it is a contestant: near, or above, any of the others.
+
+    The answer is the most frequent class, or the mean, of a task's training labels. With a rare class it can be hard
+    to beat, and a program that only gives it has learned nothing.
+    """
+    constant = bootstrap(constant_fitness(tasks), seed)
+    worst = min([winner.mean, *(one.mean for one in baselines.values())])
+    return {"constant": constant} if constant.mean >= worst - NEAR else {}
 
 
 def _work(tasks: TaskSet, lanes: int) -> float:

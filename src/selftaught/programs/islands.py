@@ -42,12 +42,14 @@ SUMMED = ("programs", "evaluated", "key_hits", "print_hits", "steps", "rejected"
 
 @dataclass(frozen=True)
 class Found:
-    """One of the best programs of an island."""
+    """One of the best programs of an island; its birth is told as that of an `Improvement`."""
 
     program: Program
     fitness: float
     programs: int
     island: int
+    parent: int = -1
+    move: int = -1
 
 
 class Team(Protocol):
@@ -100,7 +102,10 @@ def share(programs: int | None, index: int, workers: int) -> int:
 
 def best_of(island: Island) -> list[Found]:
     """Return the best programs of an island."""
-    return [Found(program, fitness, born, island.index) for program, fitness, born in island.best()]
+    return [
+        Found(program, fitness, born, island.index, parent, move)
+        for program, fitness, born, parent, move in island.best()
+    ]
 
 
 class Solo:

@@ -45,9 +45,16 @@ class Naming:
         return self._name(found)
 
     def finish(self, history: Sequence[Improvement], *, seconds: float) -> None:
-        """Name what was passed over, the latest first, until the seconds are over; the best is always named."""
+        """Name what was passed over until the seconds are over; the best is always named.
+
+        The best of their time come first, the latest before the others, then the improvements of single islands, which
+        the line of descent leads through.
+        """
         stop = time.perf_counter() + seconds
-        for number, found in enumerate(reversed(best_so_far(history))):
+        best = best_so_far(history)[::-1]
+        kept = {_key(found) for found in best}
+        others = [found for found in reversed(history) if _key(found) not in kept]
+        for number, found in enumerate([*best, *others]):
             if number and time.perf_counter() >= stop:
                 return
             self._name(found)
@@ -62,7 +69,7 @@ class Naming:
                 "techniques": list(self._names[_key(found)]),
                 "island": found.island,
             }
-            for found in best_so_far(history)
+            for found in sorted(history, key=lambda one: one.elapsed)
             if _key(found) in self._names
         ]
         write_atomically(path, (json.dumps(moments, indent=1) + "\n").encode())

@@ -18,7 +18,7 @@ from selftaught.programs.settings import ALIASES, EvolveSettings
 from selftaught.programs.tasksets import TaskSet
 from selftaught.seeds import seed_for
 
-__all__ = ["Problem", "find_source", "make_problem", "source_of"]
+__all__ = ["READING", "Problem", "find_source", "make_problem", "source_of"]
 
 Role = Literal["search", "selection", "final"]
 WIDE_TARGET = 50.0  # a spread of targets that stops most programs at |error| > 100
@@ -84,8 +84,10 @@ class Problem:
 
     def warnings(self) -> list[str]:
         """Return what a user should know about the search tasks before anything runs."""
-        found = []
+        from selftaught.datasets import cautions
+
         tasks = self.search
+        found = [] if self.examples is None or self.settings.task == "pairs" else cautions(self.examples)
         if tasks.metric == "rmse":
             spread = float(tasks.train_y.std(axis=1).max())
             if spread > WIDE_TARGET:
@@ -106,15 +108,27 @@ def find_source(examples: Any, preset: str | None) -> Any:
     return examples
 
 
-def source_of(examples: Any, *, target: str | None = None, task: str | None = None) -> tuple[str, str, Examples | None]:
+#: Options of `selftaught.load` that a search takes over, beside target and task.
+READING = ("missing", "drop", "id_column", "resize")
+
+
+def source_of(
+    examples: Any, *, target: str | None = None, task: str | None = None, **reading: Any
+) -> tuple[str, str, Examples | None]:
     """Return (name, digest, examples); the digest is empty and examples are None for a built-in task.
+
+    Args:
+        examples: what `evolve` takes.
+        target, task: of the data.
+        reading: options out of `READING`, None for the default.
 
     Raises:
         DataError, InputError: the data cannot be loaded; one line.
     """
+    given = {name: value for name, value in {"target": target, "task": task, **reading}.items() if value is not None}
     if isinstance(examples, str) and examples in BUILTIN:
-        if target is not None or task is not None:
-            raise InputError(f"target= and task= do not apply to the built-in task {examples!r}; leave them out")
+        if given:
+            raise InputError(f"{', '.join(given)} cannot be given with the built-in task {examples!r}; leave it out")
         return examples, "", None
     from selftaught.datasets import load
 
@@ -122,8 +136,11 @@ def source_of(examples: Any, *, target: str | None = None, task: str | None = No
         task or "", task
     )
     try:
-        named = isinstance(examples, str) and target is None and _takes_no_task(examples)
-        loaded = load(examples) if named or isinstance(examples, Examples) else load(examples, target, task=kind)
+        if "task" in given:
+            given["task"] = kind
+        if isinstance(examples, Examples) or (isinstance(examples, str) and _takes_no_task(examples)):
+            given.pop("task", None)  # it shapes the tasks, not the data
+        loaded = load(examples, **given)
     except DataError as error:
         if not isinstance(examples, str) or not str(error).startswith("there is no data set"):
             raise

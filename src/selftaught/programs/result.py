@@ -27,6 +27,7 @@ NAMES = {
     "linear": "linear learner, tuned",
     "net": "two-layer network, tuned",
     "reference": "scikit-learn",
+    "constant": "constant answer",
 }
 
 
@@ -97,7 +98,8 @@ class Evolution:
         fitness_search: its fitness on the search tasks, which chose it and flatter it.
         fitness_select: on the selection tasks, which chose it among the best.
         fitness_test: on the final tasks, which nothing saw before.
-        baselines: "linear", "net" and "reference" on the final tasks.
+        baselines: "linear", "net" and "reference" on the final tasks; and "constant", one answer to everything, where
+            that comes near any of the others.
         history: improvements in the order they were found.
         programs: programs proposed, those before a resume included.
         programs_before_resume: of them, before the last resume.
@@ -113,6 +115,8 @@ class Evolution:
         version: of selftaught.
         tasks: what the tasks were.
         warnings: what the user should know.
+        born: of the winner: "programs" proposed on its "island" by then, its "parent" (the number of its birth, -1 for
+            none) and the "move" that made it; empty for runs of older versions.
     """
 
     program: Program
@@ -135,6 +139,7 @@ class Evolution:
     version: str
     tasks: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    born: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -168,6 +173,7 @@ class Evolution:
             "fitness_select": self.fitness_select.mean,
             "fitness_test": self.fitness_test.to_dict(),
             "baselines": {name: value.to_dict() for name, value in self.baselines.items()},
+            "born": dict(self.born),
             "program": self.text,
             "version": self.version,
             "tasks": dict(self.tasks),
@@ -210,6 +216,7 @@ class Evolution:
                 fitness_test=FitnessInterval(**stored["fitness_test"]),
                 baselines={name: FitnessInterval(**value) for name, value in stored["baselines"].items()},
                 history=history, settings=settings, folder=folder, warnings=tuple(stored["warnings"]),
+                born=dict(stored.get("born", {})),
                 **{key: stored[key] for key in plain},
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -13,13 +13,13 @@ from selftaught.errors import InputError, ResumeError
 from selftaught.programs import layout as at
 from selftaught.programs import people
 from selftaught.programs.additions import ADDITION
-from selftaught.programs.baselines import linear_learner, two_layer_network
 from selftaught.programs.classic import ACTIONS
 from selftaught.programs.evaluate import Evaluator, shape_of
 from selftaught.programs.grow import MOVES
 from selftaught.programs.loop import run_classic, run_live
 from selftaught.programs.memo import new_memo
 from selftaught.programs.operators import BY_NAME, OPERATORS
+from selftaught.programs.opponents import linear_for, network_for
 from selftaught.programs.parse import parse_program
 from selftaught.programs.program import FUNCTIONS, Program
 from selftaught.programs.settings import FORGET_AFTER, EvolveSettings
@@ -79,8 +79,12 @@ def program_cost(program: Program, costs: NDArray[np.float64], num_train: int) -
     return setup + num_train * (predict + learn)
 
 
-def start_program(settings: EvolveSettings) -> Program | None:
+def start_program(settings: EvolveSettings, *, num_classes: int = 0) -> Program | None:
     """Return the program a population starts from, or None where it starts from random or grown ones.
+
+    Args:
+        settings: of the search.
+        num_classes: K of tasks of several classes, where label and prediction lie in other slots; else 0.
 
     Raises:
         InputError, ProgramError: the program does not fit the sizes or slots, or its file cannot be read.
@@ -90,11 +94,11 @@ def start_program(settings: EvolveSettings) -> Program | None:
     if settings.start == "empty":
         program = Program()
     elif settings.start == "linear":
-        program = linear_learner(0.01)
+        program = linear_for(num_classes, 0.01)
     elif settings.start == "network":
-        program = two_layer_network(0.01, 0.1)
+        program = network_for(num_classes, 0.01, 0.1)
     elif settings.start == "network_without_weights":
-        network = two_layer_network(0.01, 0.1)
+        network = network_for(num_classes, 0.01, 0.1)
         fills = (BY_NAME["vector_gaussian"].id, BY_NAME["matrix_gaussian"].id)
         program = Program(tuple(i for i in network.setup if i.op not in fills), network.predict, network.learn)
     else:
@@ -131,7 +135,7 @@ def make_rules(settings: EvolveSettings, tasks: TaskSet) -> NDArray[np.int64]:
     rules[at.ACTIONS, : len(actions)] = actions
     live = settings.live
     learner = settings.bias == "learner"
-    has_start = start_program(settings) is not None
+    has_start = start_program(settings, num_classes=tasks.num_classes) is not None
     options = {
         at.MODE: {"classic": at.CLASSIC, "live": at.LIVE, "random": at.RANDOM}[settings.search],
         at.POPULATION: settings.population,
@@ -224,7 +228,7 @@ class Island:
         self.drained = 0
 
     def _start(self) -> NDArray[np.int32]:
-        program = start_program(self.settings)
+        program = start_program(self.settings, num_classes=self.evaluator.tasks.num_classes)
         if program is None:
             return np.zeros((1, 4), np.int32)
         code, sizes = program.encode()
@@ -268,8 +272,8 @@ class Island:
         first = self.settings.population
         return float(self.rows[first, at.R_FITNESS].view(np.float64)) if self.counters[people.BEST_COUNT] else 0.0
 
-    def best(self) -> list[tuple[Program, float, int]]:
-        """Return (program, fitness, programs when it was found) of the best ones, best first.
+    def best(self) -> list[tuple[Program, float, int, int, int]]:
+        """Return (program, fitness, programs when it was found, parent, move) of the best ones, best first.
 
         After them come the best of each length where the search keeps those: on other tasks a short one may win.
         """
@@ -280,7 +284,8 @@ class Island:
             if self._fitness(i) > 0 and self.rows[i, [at.R_LOW, at.R_HIGH]].tobytes() not in seen:
                 lines.append(i)
         lines.sort(key=lambda i: -self._fitness(i))
-        return [(self._program(i), self._fitness(i), int(self.rows[i, at.R_BORN])) for i in lines]
+        born, parent, move = (self.rows[:, one] for one in (at.R_BORN, at.R_PARENT, at.R_MOVE))
+        return [(self._program(i), self._fitness(i), int(born[i]), int(parent[i]), int(move[i])) for i in lines]
 
     def _fitness(self, line: int) -> float:
         return float(self.rows[line, at.R_FITNESS].view(np.float64))

@@ -69,6 +69,10 @@ class EvolveSettings(BaseModel):
     digest: str = ""
     target: str | None = None
     task: str | None = None
+    missing: str | None = None
+    drop: tuple[str, ...] | None = None
+    id_column: str | None = None
+    resize: tuple[int, int] | None = None
     preset: str | None = None
     search: Search = "live"
     bias: Bias = "free"

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from selftaught.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
+    from selftaught.report.counts import programs_at
     from selftaught.report.film import Scene, playback
     from selftaught.report.lineage import Descent, Step, line_of_descent
     from selftaught.report.page import report_page, write_report
     from selftaught.report.picture import progress_picture
     from selftaught.report.record import Explanation, Interval, RunRecord, read_run
-    from selftaught.report.recorded import recording
+    from selftaught.report.recorded import recording, recordings
     from selftaught.report.timeline import Appearance, appearances
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "report_page",
     "progress_picture",
     "recording",
+    "recordings",
     "RunRecord",
     "Explanation",
     "Interval",
@@ -36,6 +38,7 @@ __all__ = [
     "Appearance",
     "playback",
     "Scene",
+    "programs_at",
 ]
 
 _HOMES = {
@@ -44,6 +47,7 @@ _HOMES = {
     "report_page": "page",
     "progress_picture": "picture",
     "recording": "recorded",
+    "recordings": "recorded",
     "RunRecord": "record",
     "Explanation": "record",
     "Interval": "record",
@@ -54,6 +58,7 @@ _HOMES = {
     "Appearance": "timeline",
     "playback": "film",
     "Scene": "film",
+    "programs_at": "counts",
 }
 
 __getattr__, __dir__ = _lazy_names(__name__, _HOMES, globals())

@@ -1,16 +1,20 @@
 """A recorded run as a film: what was known at each moment, at a pace that gives every improvement its time.
 
 Most improvements of a run come in a fraction of its time. Played in proportion they would flash by, so without a speed
-three quarters of the film are shared out evenly among the improvements and one quarter follows the clock of the run.
+three quarters of the film are shared out among the improvements and one quarter follows the clock of the run. What
+gained more, or brought a technique, is shown for longer than one more digit of a constant.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from selftaught.errors import InputError
+from selftaught.report.counts import between, counts_over_time
 from selftaught.report.progress_chart import best_so_far
 from selftaught.report.record import Record, RunRecord
 from selftaught.report.timeline import Appearance, appearances
@@ -20,6 +24,7 @@ __all__ = ["Scene", "playback"]
 FRAMES = 8.0  # a second
 BY_THE_CLOCK = 0.25  # share of the film that follows the run's own time
 LONGEST = 24 * 3600.0
+NAMED, GAINED = 6.0, 12.0  # what a new technique and a large gain add to the time of an improvement, which is 1 else
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Scene:
     Args:
         at: seconds since its start.
         elapsed: seconds since the start of the run.
-        programs: proposed by then; between two improvements in proportion to time.
+        programs: proposed by then, over all islands; between two improvements in proportion to time.
         best: the best improvement by then, or None before the first.
         new: improvements since the scene before, oldest first; the best of all islands alone.
         named: techniques that appeared since the scene before.
@@ -69,59 +74,50 @@ def playback(run: RunRecord, *, seconds: float = 60.0, speed: float | None = Non
 def _scenes(run: RunRecord, records: list[Record], seconds: float, speed: float | None) -> Iterator[Scene]:
     begin = 0.0 if speed is not None else max(0.0, records[0].elapsed - 1.0)
     end = max(run.elapsed, records[-1].elapsed)
-    film, times = _knots([record.elapsed for record in records], begin, end, seconds, speed)
-    counts = _counts(run, records, begin, end)
     named = appearances(run)
+    film, times = _knots([record.elapsed for record in records], _weights(records, named), begin, end, seconds, speed)
+    counts = counts_over_time(run, begin, end)
     shown = told = 0
     frames = max(2, round(film[-1] * FRAMES) + 1)
     for frame in range(frames):
         last = frame == frames - 1
         at = film[-1] if last else frame / FRAMES
-        elapsed = end if last else _between(at, film, times)
+        elapsed = end if last else between(at, film, times)
         upto = len(records) if last else bisect_right([record.elapsed for record in records], elapsed)
         names = len(named) if last else bisect_right([one.elapsed for one in named], elapsed)
         yield Scene(
-            at, elapsed, round(_between(elapsed, *counts)), records[upto - 1] if upto else None,
+            at, elapsed, round(between(elapsed, *counts)), records[upto - 1] if upto else None,
             tuple(records[shown:upto]), tuple(named[told:names]), max(0.0, end - elapsed),
         )  # fmt: skip
         shown, told = upto, names
 
 
+def _weights(records: Sequence[Record], named: Sequence[Appearance]) -> list[float]:
+    """Return how long the time before the first improvement, then each improvement, is to be seen."""
+    before = [0.0, *(record.fitness for record in records)]
+    gains = [max(0.0, after - was) for was, after in itertools.pairwise(before)]
+    gains[0] = 0.0  # the first stands beside nothing
+    most = max(gains) or 1.0
+    brought = {(one.island, one.programs) for one in named}
+    return [1.0] + [
+        1.0 + NAMED * ((record.island, record.programs) in brought) + GAINED * math.sqrt(gain / most)
+        for record, gain in zip(records, gains, strict=True)
+    ]
+
+
 def _knots(
-    times: Sequence[float], begin: float, end: float, seconds: float, speed: float | None
+    times: Sequence[float], weights: Sequence[float], begin: float, end: float, seconds: float, speed: float | None
 ) -> tuple[list[float], list[float]]:
     """Return moments of the film and, for each, the run's time."""
     length = max(end - begin, 1e-9)
     if speed is not None:
         return [0.0, length / speed], [begin, end]
     film, run = [0.0], [begin]
-    for number, time in enumerate([*times, end], 1):
+    seen, total = 0.0, sum(weights)
+    for weight, time in zip(weights, [*times, end], strict=True):
         time = min(max(time, run[-1]), end)
-        even = number / (len(times) + 1)
-        film.append(seconds * (BY_THE_CLOCK * (time - begin) / length + (1 - BY_THE_CLOCK) * even))
+        seen += weight
+        film.append(seconds * (BY_THE_CLOCK * (time - begin) / length + (1 - BY_THE_CLOCK) * min(seen / total, 1.0)))
         run.append(time)
+    film[-1] = seconds
     return film, run
-
-
-def _counts(run: RunRecord, records: Sequence[Record], begin: float, end: float) -> tuple[list[float], list[float]]:
-    """Return times of the run and, for each, the programs proposed by then."""
-    times, counts = [begin], [0.0]
-    if run.islands == 1:
-        for record in records:
-            times.append(max(record.elapsed, times[-1]))
-            counts.append(max(float(record.programs), counts[-1]))
-    else:
-        times.append(records[0].elapsed)
-        counts.append(0.0)
-    return [*times, max(end, times[-1])], [*counts, max(float(run.programs), counts[-1])]
-
-
-def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Interpolate on increasing knots; where several share a place, the last counts."""
-    right = bisect_right(xs, x)
-    if right == 0:
-        return ys[0]
-    if right == len(xs):
-        return ys[-1]
-    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
-    return ys[right - 1] + share * (ys[right] - ys[right - 1])

@@ -8,7 +8,8 @@ step of the line is one of four kinds, and says which:
   than that parent, which may be an ancestor of it;
 - `first`: the program had no parent; it was made at the start of a population, from what the search began with;
 - `chosen`: the winner itself, where it is no recorded improvement but one of the best programs that the selection tasks
-  chose. Its parent was not kept; it is shown against the best of its time.
+  chose. It is shown against the last improvement of its island that was born no later than its parent, or, where a
+  run did not tell its parent, against the best of its time.
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ def line_of_descent(run: RunRecord) -> Descent:
     current: Record | None = None
     if found:
         current = found[-1]
+    elif run.born is not None and run.search is not None:
+        programs, island, parent, move = run.born
+        born = Record(programs, run.search, _elapsed_at(programs, island, history), parent, move, island, run.program)
+        current, _ = _before(born, history)
+        chain.append((born, "chosen"))
     elif run.islands == 1 and run.search is not None:
         # With one island the number of programs at the winner's birth is known, and with it the best of its time.
         older = [record for record in history if record.programs < run.best_after]
@@ -110,6 +116,15 @@ def _before(record: Record, history: Sequence[Record]) -> tuple[Record | None, L
         return None, "gap"
     nearest = max(older, key=lambda one: one.programs)
     return nearest, "child" if nearest.programs == record.parent else "gap"
+
+
+def _elapsed_at(programs: int, island: int, history: Sequence[Record]) -> float:
+    """Return about when a program was proposed: between the records of its island in proportion to their numbers."""
+    known = sorted((one.programs, one.elapsed) for one in history if one.island == island)
+    before = max((one for one in known if one[0] <= programs), default=(0, 0.0))
+    after = min((one for one in known if one[0] > programs), default=before)
+    share = (programs - before[0]) / (after[0] - before[0]) if after[0] > before[0] else 0.0
+    return before[1] + share * (after[1] - before[1])
 
 
 def _body(text: str) -> str:

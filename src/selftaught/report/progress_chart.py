@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
+from typing import TypeVar
 
+from selftaught.report.counts import programs_at
 from selftaught.report.numbers import count, fitness
 from selftaught.report.record import Record, RunRecord
 from selftaught.report.svg import Axis, count_axis, element, fitness_axis, text
@@ -13,6 +16,7 @@ from selftaught.report.verdict import BASELINE_NAMES
 
 __all__ = ["best_so_far", "progress_axes", "progress_chart"]
 
+T = TypeVar("T", Record, Appearance)
 _LANE = 19.0
 _APART = 15.0  # between two names at the right
 _LETTER, _PAD = 7.3, 7.0  # of the labels, in units of the drawing: width of a letter in a wide font, room beside it
@@ -38,8 +42,8 @@ def progress_axes(run: RunRecord, width: float, top: float = _TOP) -> tuple[Axis
         width: of the drawing.
         top: where the plot begins.
     """
-    records = best_so_far(run.history)
-    last = max([run.programs / run.islands, *(float(record.programs) for record in records)])
+    records = _curve_of(run)
+    last = max([float(run.programs), *(float(record.programs) for record in records)])
     shown = [record.fitness for record in records] or [0.0]
     finals = [run.test.low, run.test.high, *(one.mean for one in run.baselines.values())]
     wide = width >= 600
@@ -61,12 +65,12 @@ def progress_chart(run: RunRecord, *, width: int = 860, name: str = "progress") 
         name: begins the identifiers in the drawing, which must differ within a page.
     """
     wide = width >= 600
-    found = appearances(run)
+    found = _over_all(run, appearances(run))
     across, up = progress_axes(run, width)
     lanes = _lanes(found, across, width)
     top = _TOP + _LANE * (max(lanes, default=-1) + 1)
     across, up = progress_axes(run, width, top)
-    records = best_so_far(run.history)
+    records = _curve_of(run)
     height = top + _PLOT + _BOTTOM + (0 if wide else 18 * (len(run.baselines) + 2))
     parts = [
         _grid(across, up, width),
@@ -88,6 +92,17 @@ def progress_chart(run: RunRecord, *, width: int = 860, name: str = "progress") 
         "svg", head + "".join(parts), class_="chart", viewBox=f"0 0 {width} {height:.0f}", role="img",
         aria_labelledby=f"{name}-title {name}-desc",
     )  # fmt: skip
+
+
+def _curve_of(run: RunRecord) -> list[Record]:
+    return _over_all(run, best_so_far(run.history))
+
+
+def _over_all(run: RunRecord, found: Sequence[T]) -> list[T]:
+    """Count programs over all islands: an improvement's own number is that of its island, and would run to and fro."""
+    if run.islands == 1:
+        return list(found)
+    return [replace(one, programs=programs_at(run, one.elapsed)) for one in found]
 
 
 def _grid(across: Axis, up: Axis, width: float) -> str:
@@ -217,24 +232,24 @@ def _label(one: Appearance, across: Axis, width: float) -> tuple[float, float]:
 
 
 def _marks(found: Sequence[Appearance], lanes: Sequence[int], across: Axis, up: Axis, width: float) -> str:
-    parts = []
+    stems, parts = [], []  # the lines lie below the labels, which they may cross
     for one, lane in zip(found, lanes, strict=True):
         x, y = across.place(one.programs), up.place(one.fitness)
         left, right = _label(one, across, width)
         line = 2.0 + _LANE * lane
         words = f"{one.name} appeared in program {count(one.programs)}, of fitness {fitness(one.fitness)}"
+        stems.append(element("line", class_="stem", x1=x, x2=x, y1=line + 15, y2=y))
         parts.append(
             element(
                 "g",
                 element("title", escape(words))
-                + element("line", class_="stem", x1=x, x2=x, y1=line + 15, y2=y)
                 + element("rect", class_="tag", x=left, y=line, width=right - left, height=16, rx=8)
                 + text(one.name, (left + right) / 2, line + 12, class_="tagname middle")
                 + element("circle", class_="mark", cx=x, cy=y, r=4.5),
                 data_technique=one.name, data_programs=one.programs, data_fitness=repr(one.fitness),
             )
         )  # fmt: skip
-    return "".join(parts)
+    return "".join([*stems, *parts])
 
 
 def _legend(run: RunRecord, records: Sequence[Record], y: float) -> str:

@@ -166,6 +166,7 @@ class RunRecord:
         programs_per_second: of search.
         cpu_seconds: of all processes.
         best_after: programs proposed when the winner was found.
+        born: of the winner: (programs on its island, island, parent, move), or None where the run did not tell.
         seed, bias, kind, reason, version: of the run; `kind` is how it searched.
         tasks: what the tasks were.
         warnings: what the user should know.
@@ -199,6 +200,7 @@ class RunRecord:
     explanation: Explanation | None = None
     timeline: tuple[Moment, ...] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    born: tuple[int, int, int, int] | None = None
     has_config: bool = False
 
     @property
@@ -273,7 +275,7 @@ def _run(path: Path, stored: Any) -> RunRecord:
             path / "timeline.json", lambda: tuple(_moment(_object(one)) for one in _array(moments))
         ),
         about=_checked(path / "recording.json", lambda: _object({} if about is _MISSING else about)),
-        has_config=(path / "config.toml").is_file(),
+        born=_birth(_object(stored.get("born", {}))), has_config=(path / "config.toml").is_file(),
     )  # fmt: skip
 
 
@@ -301,6 +303,12 @@ def _record(line: bytes) -> Record:
         parent=_whole(one.get("parent", -1)), move=_whole(one.get("move", -1)), island=_island(one),
         text=_text(one["program"]),
     )  # fmt: skip
+
+
+def _birth(one: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    if not one:
+        return None
+    return _count(one["programs"]), _island(one), _whole(one.get("parent", -1)), _whole(one.get("move", -1))
 
 
 def _moment(one: Mapping[str, Any]) -> Moment:

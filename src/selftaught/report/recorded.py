@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from selftaught.errors import InputError, did_you_mean
 
-__all__ = ["DEFAULT", "recording", "recordings"]
+__all__ = ["DEFAULT", "recording", "recordings", "run_or_recording"]
 
-DEFAULT = "digits"
+DEFAULT = "cifar10-pairs"
 
 
 def recordings() -> list[str]:
-    """Return the names of the recorded runs.
+    """Return the names of the recorded runs, the default one first.
 
-    >>> "digits" in recordings()
-    True
+    >>> recordings()
+    ['cifar10-pairs', 'digits']
     """
-    return sorted(path.parent.name for path in _home().glob("*/result.json"))
+    return sorted(
+        (path.parent.name for path in _home().glob("*/result.json")), key=lambda name: (name != DEFAULT, name)
+    )
 
 
 def recording(name: str = DEFAULT) -> Path:
@@ -32,8 +35,34 @@ def recording(name: str = DEFAULT) -> Path:
     True
     """
     if name not in recordings():
-        raise InputError(f"there is no recording {name!r}{did_you_mean(name, recordings())}")
+        hint = did_you_mean(name, recordings()) or f"; there are {', '.join(recordings())}"
+        raise InputError(f"there is no recording {name!r}{hint}")
     return _home() / name
+
+
+def run_or_recording(given: str | os.PathLike[str] | None) -> tuple[Path, str | None]:
+    """Return the folder that a user means, and the recording's name where it is one.
+
+    A folder of that name goes before a recording, unless it holds no run.
+
+    Args:
+        given: the folder of a run, the name of a recording, or None for the default recording.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if given is None:
+        return recording(), DEFAULT
+    path = Path(given).expanduser()
+    named = str(given) in recordings()
+    if named and not (path / "result.json").is_file():
+        return recording(str(given)), str(given)
+    if not path.exists():
+        raise InputError(
+            f"there is no folder {path}{did_you_mean(str(given), recordings())}; give the folder of a run, as "
+            f"selftaught evolve prints it, or the name of a recording: {', '.join(recordings())}"
+        )
+    return path, None
 
 
 def _home() -> Path:

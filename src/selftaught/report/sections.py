@@ -8,12 +8,13 @@ from html import escape
 from typing import Any
 
 from selftaught.report.code import code_of_text
+from selftaught.report.counts import programs_at
 from selftaught.report.forest_plot import contestants, forest_plot
 from selftaught.report.lineage import Descent, Step, line_of_descent
 from selftaught.report.listing import diff_listing, program_listing
 from selftaught.report.numbers import clock, count, fitness, short_count
 from selftaught.report.progress_chart import best_so_far, progress_chart
-from selftaught.report.record import RunRecord, TechniqueFound
+from selftaught.report.record import Record, RunRecord, TechniqueFound
 from selftaught.report.svg import element
 from selftaught.report.timeline import Appearance, appearances, techniques_at
 from selftaught.report.verdict import FITNESS_MEANS, REASONS, verdict
@@ -104,8 +105,8 @@ def progress(run: RunRecord) -> str:
         f"baselines on these same tasks. {means[0].upper()}{means[1:]}."
     )
     if run.islands > 1:
-        told += f" {run.islands} islands searched side by side; programs are counted on each island."
-    rows = [(clock(one.elapsed), count(one.programs), fitness(one.fitness)) for one in best_so_far(run.history)]
+        told += f" {run.islands} islands searched side by side; programs are counted over all of them."
+    rows = [(clock(one.elapsed), count(_counted(run, one)), fitness(one.fitness)) for one in best_so_far(run.history)]
     table = _table(("time", "programs", "best fitness on the search tasks"), rows)
     figures = element("details", element("summary", "The figures of this chart") + table)
     return _section("Progress", told, _both(progress_chart, run, "progress") + figures)
@@ -134,9 +135,24 @@ def winner(run: RunRecord) -> str:
             f" {dead} line{'s' * (dead > 1)} of it that cannot change anything {'are' if dead > 1 else 'is'} left out."
         )
     parts.append(program_listing(code, explanation=explained, several_classes=several))
+    if explained is None:
+        parts.append(_how_to_explain(run))
     parts.append(_in_short(run, several))
     text = element("details", element("summary", "As text, to copy") + element("pre", escape(run.program)))
     return _section("The program", told, "".join(parts) + text)
+
+
+def _how_to_explain(run: RunRecord) -> str:
+    command = element("code", escape(f"selftaught explain {shlex.quote(str(run.folder))}"))
+    return element(
+        "p",
+        f"What each line is worth, a shorter form and formulas are measured by {command}, which writes this page anew.",
+    )
+
+
+def _counted(run: RunRecord, one: Record) -> int:
+    """Return the programs proposed when an improvement was found, over all islands."""
+    return one.programs if run.islands == 1 else programs_at(run, one.elapsed)
 
 
 def _in_short(run: RunRecord, several: bool) -> str:
@@ -234,7 +250,7 @@ def descent(run: RunRecord) -> str:
     known = [techniques_at(run.timeline or (), step.record.programs, step.record.island) for step in line.steps]
     items = []
     for number, step in enumerate(line.steps):
-        new = [name for name in known[number] if number == 0 or name not in known[number - 1]]
+        new = [name for name in known[number] if not any(name in names for names in known[:number])]
         items.append(
             _step(step, new, number, last=number == len(line.steps) - 1, opened=step in biggest, several=several)
         )

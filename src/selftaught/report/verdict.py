@@ -9,8 +9,13 @@ from selftaught.report.numbers import fitness
 
 __all__ = ["BASELINE_NAMES", "FITNESS_MEANS", "REASONS", "HasInterval", "verdict"]
 
-_OF = {"linear": "the linear learner", "net": "the two-layer net", "reference": "scikit-learn"}
-BASELINE_NAMES = {"linear": "linear learner", "net": "two-layer net", "reference": "scikit-learn"}
+_OF = {
+    "linear": "the linear learner", "net": "the two-layer net", "reference": "scikit-learn",
+    "constant": "always giving the same answer",
+}  # fmt: skip
+BASELINE_NAMES = {
+    "linear": "linear learner", "net": "two-layer net", "reference": "scikit-learn", "constant": "constant answer",
+}  # fmt: skip
 FITNESS_MEANS = {
     "accuracy": "fitness is accuracy, on examples that were not trained on",
     "rmse": "fitness is 1 - 2/pi atan(error), error the root mean square on examples that were not trained on",

@@ -10,7 +10,14 @@ import pytest
 
 from selftaught.cli import main
 from selftaught.errors import InputError
-from selftaught.programs import EvolveSettings, format_program, linear_learner, parse_program, two_layer_network
+from selftaught.programs import (
+    EvolveSettings,
+    evolve,
+    format_program,
+    linear_learner,
+    parse_program,
+    two_layer_network,
+)
 from selftaught.programs.explain import Explanation, explain, formulas, unseen_tasks
 from selftaught.programs.settings import resolve_settings
 
@@ -45,6 +52,19 @@ def test_brackets_keep_a_difference_of_differences() -> None:
     text = f"selftaught-program 1\nsetup:\n pass\npredict:\n {body}\nlearn:\n pass"
     written = formulas(parse_program(text).program)[-1].text
     assert written == "prediction = a - (a - std(x))"
+
+
+def test_sums_are_written_as_people_write_them() -> None:
+    head = (
+        "selftaught-program 1\nsetup:\n s6 = 0.5\npredict:\n v1 = maximum(v0, v0)\n s1 = dot(v1, v2)\n s1 = s1 + s2\n"
+    )
+    learn = "learn:\n s4 = s0 - s1\n s3 = s4 + s4\n s3 = s3 * s6\n s2 = s3 + s2\n v3 = s4 * v0\n v2 = v3 + v2"
+    texts = {formula.name: formula.text for formula in formulas(parse_program(head + learn).program)}
+    assert texts["prediction"] == "prediction = dot(x, w) + b"
+    assert texts["update of b"] == "b <- b + 2 * e * eta"
+    assert texts["update of w"] == "w <- w + e * x"
+    nothing = parse_program(head + learn.replace("s4 + s4", "s4 - s4")).program
+    assert {formula.name: formula.text for formula in formulas(nothing)}["update of b"] == "b <- b"
 
 
 def test_a_formula_that_is_too_long_is_told_as_instructions() -> None:
@@ -100,6 +120,23 @@ def test_the_command_explains_a_run_and_writes_its_file(tmp_path: Path, capsys: 
     stored = json.loads((tmp_path / "explanation.json").read_text())
     assert set(stored) >= SCHEMA
     assert stored["fitness"]["tasks"] == 8
+
+
+def test_the_page_of_a_run_shows_what_was_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from selftaught.report import write_report
+
+    options = {"programs": 500, "population": 50, "seed": 3, "target_fitness": 1.0}
+    found = evolve("linear", preset="demo", out=tmp_path / "run", **options)
+    before = write_report(found.folder).read_text(encoding="utf-8")
+    assert f"selftaught explain {found.folder}" in before
+    with pytest.raises(SystemExit) as left:
+        main(["explain", str(found.folder), "--count", "8"])
+    assert left.value.code == 0
+    assert "report.html" in capsys.readouterr().out
+    after = (found.folder / "report.html").read_text(encoding="utf-8")
+    assert "In short" in after
+    assert "In short" not in before
+    assert f"selftaught explain {found.folder}" not in after
 
 
 def test_the_command_explains_a_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from selftaught.programs.opponents import linear_for, network_for
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import format_program
 from tests.programs.export.test_agreement import COMPILER, FLAGS, module_of
+from tests.report.made_run import write_run
 
 X = np.random.default_rng(0).normal(size=(60, 4)) * [1, 5, 0.1, 1] + [0, 3, 0, -1]
 TARGET = X @ [1.0, 0.5, -3.0, 2.0] + 7
@@ -32,6 +33,35 @@ def run(*words: str) -> int:
         main(words)
     assert isinstance(left.value.code, int)
     return left.value.code
+
+
+@pytest.mark.parametrize(
+    ("program", "task", "labels"),
+    [(linear_learner(0.05), "regression", TARGET), (linear_learner(0.05), "binary", CLASSES > 0),
+     (linear_for(3, 0.1), "classes 3", CLASSES)],
+)  # fmt: skip
+def test_an_exported_estimator_is_that_of_the_program(
+    tmp_path: Path, program: Program, task: str, labels: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "program.txt").write_text(format_program(program, task=task), encoding="utf-8")
+    assert run("export", str(tmp_path), "--to", "sklearn", "--out", str(tmp_path / "model.py")) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'model.py'}\n"
+    model = module_of((tmp_path / "model.py").read_text(encoding="utf-8"))["estimator"](random_state=1, epochs=3)
+    kind = EvolvedRegressor if task == "regression" else EvolvedClassifier
+    assert isinstance(model, kind)
+    own = kind(format_program(program, task=task), random_state=1, epochs=3)
+    np.testing.assert_array_equal(model.fit(X, labels).predict(X), own.fit(X, labels).predict(X))
+
+
+def test_a_run_brings_the_number_of_features_for_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path / "pears")  # of 4 features
+    assert run("export", str(folder), "--to", "c") == 0
+    own = capsys.readouterr().out
+    assert run("export", str(folder), "--to", "c", "--features", "4") == 0
+    assert capsys.readouterr().out == own
+    (folder / "result.json").unlink()
+    assert run("export", str(folder), "--to", "c") == 2
+    assert "--features N" in capsys.readouterr().err
 
 
 def test_an_exported_python_file_runs_alone(tmp_path: Path) -> None:

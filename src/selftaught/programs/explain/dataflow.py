@@ -15,6 +15,7 @@ __all__ = ["Flow", "Slot", "Value", "flow_of"]
 
 #: A slot's type and number, such as ("v", 1).
 Slot = tuple[str, int]
+_BOUNDS = ("_min", "_max")
 Source = Literal["features", "label", "state", "zero", "prediction", "operation"]
 
 
@@ -73,7 +74,7 @@ class Flow:
         prediction: the value that Learn and the loop see.
         updates: slot -> what it holds when the next Predict begins, for all slots that Predict or Learn writes.
         first: slot -> what Setup left in it, for the same slots.
-        operations: place -> the value that the instruction there makes.
+        operations: place -> the value that the instruction there makes; that of a copy is what it copies.
     """
 
     score: Value
@@ -142,6 +143,9 @@ def flow_of(program: Program, kind: int) -> Flow:
             read: list[Slot] = [out] if IS_PARTIAL[operator.id] else []
             read += [(k, n) for k, n in ((operator.in1, instruction.in1), (operator.in2, instruction.in2)) if k]
             inputs = tuple(held.get(slot, zeros[slot[0]]) for slot in read)
+            if operator.name.endswith(_BOUNDS) and inputs[0] is inputs[1]:
+                held[out] = operations[name, line] = inputs[0]  # maximum(a, a) is a copy and bends nothing
+                continue
             held[out] = operations[name, line] = Value(
                 "operation", operator.out, None, instruction, (name, line), inputs
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from selftaught.programs.explain.formula import Formula, formulas
 from selftaught.programs.explain.places import Place, keep_live, places, without
 from selftaught.programs.explain.scoring import Scorer
 from selftaught.programs.explain.shortening import shorten
-from selftaught.programs.explain.simpler import bypasses
+from selftaught.programs.explain.simpler import bypasses, zeroed
 from selftaught.programs.explain.techniques import Technique, name_techniques
 from selftaught.programs.explain.unseen import UnseenTasks, unseen_tasks
 from selftaught.programs.operators import OPERATORS
@@ -155,6 +155,7 @@ def explain(
     seeds: int = 3,
     seed: int = 0,
     slots: Sequence[int] | None = None,
+    tell: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain a program on tasks that no search saw.
@@ -166,7 +167,9 @@ def explain(
         seeds: evaluation seeds.
         seed: of everything.
         slots: slot counts that description lengths are counted with; those of the search or of the program.
-        options: for `unseen_tasks`: target, task, features, num_train, num_valid, epochs.
+        tell: called with a few words whenever something else is measured.
+        options: for `unseen_tasks`: target, task, missing, drop, id_column, resize, features, num_train,
+            num_valid, epochs.
 
     Raises:
         InputError, DataError: the tasks cannot be made.
@@ -175,13 +178,15 @@ def explain(
     >>> from selftaught.programs import linear_learner
     >>> found = explain(linear_learner(0.05), "linear", count=8, num_train=100, num_valid=20)  # doctest: +SKIP
     """
+    say = tell or (lambda words: None)
     unseen = tasks if isinstance(tasks, UnseenTasks) else unseen_tasks(tasks, count=count, seed=seed, **options)
     guide, confirm, report = (
         Scorer(one, seeds=seeds, seed=seed) for one in (unseen.guide, unseen.confirm, unseen.report)
     )
     live = keep_live(program, report.kind)
     language = _language(live, slots or unseen.slots, unseen)
-    shortening = shorten(live, guide, confirm, report, language=language, seed=seed)
+    shortening = shorten(live, guide, confirm, report, language=language, seed=seed, tell=say)
+    say("scoring it without each of its instructions")
     fitness = report.score([live, shortening.program])
     kind = unseen.text_kind
     return Explanation(
@@ -207,13 +212,13 @@ def _language(live: Program, slots: Sequence[int] | None, unseen: UnseenTasks) -
 
 
 def _with_gains(live: Program, found: Sequence[Technique], report: Scorer) -> tuple[Technique, ...]:
-    """Measure what each technique gains: the fitness lost without its instructions, or with it bypassed."""
+    """Measure what each technique gains: the fitness lost without it, the least over the ways to take it out."""
     variants: list[Program] = [live]
     owner: list[int] = [-1]
     for number, technique in enumerate(found):
         ways = [without(live, technique.instructions)]
         for place in technique.instructions if len(technique.instructions) <= 2 else ():
-            ways += bypasses(live, place)
+            ways += [*bypasses(live, place), zeroed(live, place)]
         variants += ways
         owner += [number] * len(ways)
     fitness = report.score(variants).mean(axis=1)

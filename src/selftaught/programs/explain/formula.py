@@ -150,10 +150,19 @@ class _Writer:
             return self._constant(value, constants)
         if constants:
             return self._drawn(value.name, constants)
-        terms = [self._of(one) for one in value.inputs]
+        terms = [self._of(one) for one in self._ordered(value)]
         if any(term is None for term in terms):
             return None
         return write(value.name, [term for term in terms if term is not None])
+
+    def _ordered(self, value: Value) -> tuple[Value, ...]:
+        """Return the inputs as people write them: a slot stands first in the sum that goes on from it."""
+        if value.name.endswith("_add"):
+            return tuple(sorted(value.inputs, key=lambda one: not self._goes_on(one, value)))
+        return value.inputs
+
+    def _goes_on(self, state: Value, value: Value) -> bool:
+        return state.source == "state" and state.slot is not None and self.flow.updates[state.slot] is value
 
     def _constant(self, value: Value, constants: tuple[float, ...]) -> Term | None:
         if value.kind == "s":

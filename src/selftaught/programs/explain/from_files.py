@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from selftaught.errors import InputError
 from selftaught.programs.parse import parse_program
-from selftaught.programs.problems import Problem, source_of
+from selftaught.programs.problems import READING, Problem, source_of
 from selftaught.programs.program import Program
 from selftaught.programs.program_file import read_program_bytes
 from selftaught.programs.settings import EvolveSettings
@@ -86,7 +86,8 @@ def _problem(folder: Path) -> Problem:
     if settings.builtin:
         return Problem(settings, None)
     source, target = _source(folder, settings)
-    _, digest, examples = source_of(source, target=target, task=settings.task)
+    reading = {name: getattr(settings, name) for name in READING}
+    _, digest, examples = source_of(source, target=target, task=settings.task, **reading)
     if digest != settings.digest:
         raise InputError(f"{source} is not the data that {folder} was made with; {ADVICE}")
     return Problem(settings, examples)

@@ -78,6 +78,8 @@ def _sum(word: str, a: Term, b: Term) -> Term:
             return b
         b = b.within(PRODUCT)
         return Term(f"-{b.latex}", f"-{b.text}", SUM)
+    if a.text == b.text:
+        return ZERO if word == "subtract" else _product("scale", number(2.0), a)
     right = b.within(PRODUCT) if word == "subtract" or b.text.startswith("-") else b
     return Term(f"{a.latex} {sign} {right.latex}", f"{a.text} {sign} {right.text}", SUM)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,7 @@ def shorten(
     language: Language | None = None,
     floor: float | None = None,
     seed: int = 0,
+    tell: Callable[[str], None] | None = None,
 ) -> Shortening:
     """Shorten a program while its fitness stays within the noise floor of the whole program's.
 
@@ -72,14 +73,19 @@ def shorten(
         language: what bits are counted in; all operators and the program's own slots by default.
         floor: the loss that counts as none; measured on `guide` by default.
         seed: of the control and of the bootstrap.
+        tell: called with a few words at every step.
     """
     live = keep_live(program, guide.kind)
     language = language or Language.of(program)
+    say = tell or (lambda words: None)
     if floor is None:
+        say("measuring what chance alone moves")
         floor = guide.floor(live)
-    walk = _Walk(live, guide, floor)
+    walk = _Walk(live, guide, floor, say)
     walk.shrink()
+    say("rounding constants")
     walk.round()
+    say("confirming the shorter program on other tasks")
     short = _confirmed(walk.way, confirm, floor)
     fitness = report.score([live, short])
     lost = fitness[:1] - fitness[1:]
@@ -94,8 +100,8 @@ def shorten(
 class _Walk:
     """The way from a program to shorter ones; `way` holds every program on it, the first included."""
 
-    def __init__(self, live: Program, guide: Scorer, floor: float) -> None:
-        self.way = [live]
+    def __init__(self, live: Program, guide: Scorer, floor: float, say: Callable[[str], None]) -> None:
+        self.way, self._say = [live], say
         self._guide, self._floor = guide, floor
         self._first = float(guide.score([live]).mean())
         few = min(16, guide.tasks.count)
@@ -110,6 +116,7 @@ class _Walk:
         """Take instructions out until every way to do so costs more than the floor."""
         kind = self._guide.kind
         while len(self._now):
+            self._say(f"shortening: {len(self._now)} of {len(self.way[0])} instructions")
             moved = self._step(removals(self._now, kind)) or self._step(self._screened(rewirings(self._now, kind)))
             if not moved and len(self._now) <= FEW:
                 moved = self._step(self._screened(removals(self._now, kind, together=2)))

@@ -9,11 +9,12 @@ from itertools import combinations
 from selftaught.errors import ProgramError
 from selftaught.programs.explain.bits import digits_of
 from selftaught.programs.explain.places import Place, keep_live, places, replace_at, without
-from selftaught.programs.operators import IS_PARTIAL, OPERATORS
+from selftaught.programs.operators import BY_NAME, IS_PARTIAL, OPERATORS
 from selftaught.programs.program import Instruction, Program
 
-__all__ = ["bypasses", "fewer_digits", "removals", "rewirings"]
+__all__ = ["bypasses", "fewer_digits", "removals", "rewirings", "zeroed"]
 
+_WORDS = {"s": "scalar", "v": "vector", "m": "matrix"}
 _INPUTS = ("in1", "in2")
 
 
@@ -49,6 +50,15 @@ def bypasses(program: Program, place: Place) -> list[Program]:
     operator = OPERATORS[instruction.op]
     operands = {getattr(instruction, field) for field in _INPUTS if getattr(operator, field) == operator.out}
     return [_forwarded(program, place, slot) for slot in sorted(operands - {instruction.out})]
+
+
+def zeroed(program: Program, place: Place) -> Program:
+    """Return the program with zeros where an instruction left its result; a slot then does not keep an older value."""
+    instruction = dict(places(program))[place]
+    kind = OPERATORS[instruction.op].out
+    same = instruction.out if kind == "m" else 0
+    minus = BY_NAME[f"{_WORDS[kind]}_subtract"]
+    return replace_at(program, place, Instruction(minus.id, instruction.out, same, same))
 
 
 def fewer_digits(program: Program, place: Place, number: int) -> Iterator[tuple[int, Program]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from selftaught.errors import InputError
-from selftaught.programs.problems import Problem, Role, find_source, source_of
+from selftaught.programs.problems import READING, Problem, Role, find_source, source_of
 from selftaught.programs.settings import resolve_settings
 from selftaught.programs.tasksets import TaskSet
 from selftaught.seeds import seed_for
@@ -52,7 +52,8 @@ def unseen_tasks(source: Any, *, count: int = 64, seed: int = 0, **options: Any)
         source: a built-in task's name, anything `selftaught.load` takes, or the `Problem` of a search.
         count: tasks in each of the three sets.
         seed: the seed of the tasks where `source` is not a `Problem`.
-        options: target, task, features, num_train, num_valid and epochs, as in `evolve`.
+        options: target, task, missing, drop, id_column, resize, features, num_train, num_valid and epochs, as in
+            `evolve`.
 
     Raises:
         InputError, DataError: the source is unknown, or an option does not fit; one line.
@@ -66,10 +67,11 @@ def unseen_tasks(source: Any, *, count: int = 64, seed: int = 0, **options: Any)
     if known:
         problem = cast(Problem, source)
     else:
-        given = {key: options.pop(key, None) for key in ("target", "task")}
+        given = {key: options.pop(key, None) for key in ("target", "task", *READING)}
         name, digest, examples = source_of(find_source(source, None), **given)
         rows = 0 if examples is None else len(examples)
-        shaping = {"task": given["task"] if digest else None, "target": given["target"], "seed": seed, **options}
+        shaping = {"task": given["task"] if digest else None, "seed": seed, **options}
+        shaping |= {key: given[key] for key in ("target", *READING)}
         problem = Problem(resolve_settings(name, digest, shaping, rows=rows), examples)
     settings = problem.settings
     beyond = Problem(

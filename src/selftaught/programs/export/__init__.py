@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from selftaught.programs.export.estimators import EvolvedClassifier, EvolvedRegressor
     from selftaught.programs.export.given import given_program
     from selftaught.programs.export.python_export import to_python
+    from selftaught.programs.export.sklearn_export import to_sklearn
     from selftaught.programs.export.torch_export import to_module, to_optimizer
     from selftaught.programs.export.torch_text import to_torch
 
@@ -25,6 +26,7 @@ __all__ = [
     "to_torch",
     "to_module",
     "to_optimizer",
+    "to_sklearn",
     "EvolvedClassifier",
     "EvolvedRegressor",
     "given_program",
@@ -38,6 +40,7 @@ _HOMES = {
     "to_torch": "torch_text",
     "to_module": "torch_export",
     "to_optimizer": "torch_export",
+    "to_sklearn": "sklearn_export",
     "EvolvedClassifier": "estimators",
     "EvolvedRegressor": "estimators",
     "given_program": "given",
