@@ -35,7 +35,6 @@ NAMING_SECONDS = 300.0  # what that is a share of without a limit of time
 QUICK_TASKS = 4  # search tasks the reference is tried on in the first second
 NEVER = 2.0  # a target fitness that nothing reaches
 SURE = 1.0 - 1e-12
-COMPILED = 10.0  # processor seconds that only compiling takes; what was compiled before loads in about two
 
 
 class Run:
@@ -132,7 +131,6 @@ class Run:
 
     def _compile(self) -> tuple[Evaluator, Judge]:
         tasks = self.problem.search
-        began, worked = time.perf_counter(), time.process_time()
         self._tell("compile", "loading the engine; the first run on a machine compiles it, up to a minute")
         kernel = load_kernel(tasks.features, best_lanes(tasks))
         evaluator = Evaluator(tasks, kernel=kernel)
@@ -141,13 +139,6 @@ class Run:
         # Here and not in the first step of the search, so that it is told as what it is, and once for all islands.
         Island(self.settings, tasks, 0, evaluator).run(0, 0)
         self._naming.of(Program())  # its imports take longer than the first names may
-        if time.process_time() - worked > COMPILED and self.settings.seconds is not None:
-            took = time.perf_counter() - began
-            self._began += took  # the time that was asked for is for the search
-            self._warnings.append(
-                f"the engine was compiled for this machine, once; the {took:.0f} s that it took came on top of the "
-                f"{self.settings.seconds:g} seconds"
-            )
         if self.settings.seconds is not None:
             # Done now, so that the end of the search costs what is planned for it.
             judge.prepare(REFERENCE_SHARE * self.settings.seconds)
@@ -178,8 +169,8 @@ class Run:
         late = self.deadline - time.perf_counter()
         if late < reserve:
             self._warnings.append(
-                f"loading took {self.elapsed - self._elapsed_before:.1f} s of the {self.settings.seconds:g} seconds; "
-                "give more time"
+                f"loading and compiling took {self.elapsed - self._elapsed_before:.1f} s of the "
+                f"{self.settings.seconds:g} seconds; the next run will not need it"
             )
         while True:
             margin = self._margin()
