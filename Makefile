@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What a search needs, and what the checks need besides.
+BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
@@ -10,7 +12,7 @@ READY := $(VENV)/.ready
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(READY)  ## watch a learning algorithm being invented, in under a minute
+demo: $(BASE)  ## watch a learning algorithm being invented, in under a minute
 	@$(BIN)/selftaught evolve --preset demo --seconds 90 --out runs/demo --fresh
 
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
@@ -44,9 +46,11 @@ clean:  ## remove the environment, the caches and what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt tools/environment.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("selftaught needs Python 3.11 or newer, but this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
-	@echo "making the environment in $(VENV) (once, about a minute)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(PYTHON) tools/environment.py $(VENV) base
+	@touch $@
+
+$(READY): $(BASE)
+	@$(PYTHON) tools/environment.py $(VENV) test
 	@touch $@

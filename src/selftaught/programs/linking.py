@@ -8,6 +8,7 @@ and waits. Only what Python calls (a *whole*) is optimised and translated, with 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,16 @@ class _EngineDispatcher(CPUDispatcher):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         super().__init__(function, locals={}, targetoptions=dict(options), pipeline_class=_WHOLE)
         self._part = _PartDispatcher(function, locals={}, targetoptions=dict(options), pipeline_class=_PART)
+
+    def compile(self, sig: Any) -> Any:
+        # The compiler keeps nearly all that it makes: looking for garbage among it took an eighth of the time.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile(sig)
+        finally:
+            if collects:
+                gc.enable()
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         # A literal is a number like any other: no version of its own.
