@@ -12,8 +12,11 @@ READY := $(VENV)/.ready
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(BASE)  ## watch a learning algorithm being invented, in under a minute
-	@$(BIN)/selftaught evolve --preset demo --seconds 90 --out runs/demo --fresh
+demo: $(BASE)  ## watch a learning algorithm being invented
+	@$(BIN)/selftaught evolve --preset demo --seconds 300 --out runs/demo --fresh
+	@echo
+	@echo "next    $(BIN)/selftaught explain runs/demo              what each line of it is worth"
+	@echo "        $(BIN)/selftaught evolve digits --seconds 60     the same on pictures of digits"
 
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
 	@$(BIN)/python -m pytest

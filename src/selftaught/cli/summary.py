@@ -18,7 +18,26 @@ from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, ve
 if TYPE_CHECKING:
     from selftaught.programs import Evolution, FitnessInterval
 
-__all__ = ["print_summary", "verdict"]
+__all__ = ["described", "print_summary", "verdict"]
+
+#: What the steps of gradient descent are taken on, the richest first.
+_MODELS = ("two-layer network", "bilinear interaction", "linear model")
+
+
+def described(techniques: Sequence[str]) -> str:
+    """Say in a sentence what a program is, from the techniques named in it; empty where none was.
+
+    >>> described(["linear model", "gradient step", "learning rate"])
+    'It is gradient descent on a linear model, with learning rate.'
+    >>> described(["linear model", "weight averaging"])
+    'Techniques in it: linear model, weight averaging.'
+    """
+    if "gradient step" not in techniques:
+        return f"Techniques in it: {', '.join(techniques)}." if techniques else ""
+    model = next((name for name in _MODELS if name in techniques), None)
+    others = [name for name in techniques if name not in ("gradient step", model)]
+    on = f" on a {model}" if model else ""
+    return f"It is gradient descent{on}{', with ' if others else ''}{', '.join(others)}."
 
 
 def print_summary(
@@ -53,14 +72,14 @@ def print_summary(
             "Another --seed or more --seconds may find a better one; until then the baseline is the better choice.",
             "dim",
         )
+    said = described(techniques)
+    if said:
+        say(said, "bold")
     say()
     for name, lines in code_of(found.program).items():
         say(f"  {name}:", "cyan")
         for line in lines or ["pass"]:
             say(f"      {line}")
-    if techniques:
-        say()
-        say(f"  techniques: {', '.join(techniques)}", "bold")
     say()
     for note in dict.fromkeys([*found.warnings, *notes]):
         say(f"note: {' '.join(note.split())}", "yellow")

@@ -45,6 +45,8 @@ class _Part(JITCodeLibrary):
 class _Whole(JITCodeLibrary):
     """Code that Python calls: its parts, and what they call, are linked in before the optimisation."""
 
+    _linking_libraries: list[Any]
+
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
 
@@ -87,7 +89,7 @@ class _LowerWhole(NativeLowering):
 
 
 def _compiler(lowering: type[NativeLowering]) -> type[CompilerBase]:
-    class Compiler(CompilerBase):  # type: ignore[misc]
+    class Compiler(CompilerBase):
         def define_pipelines(self) -> list[PassManager]:
             passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
             passes.passes = [(lowering if step is NativeLowering else step, text) for step, text in passes.passes]
@@ -98,12 +100,12 @@ def _compiler(lowering: type[NativeLowering]) -> type[CompilerBase]:
     return Compiler
 
 
-class _PartDispatcher(CPUDispatcher):  # type: ignore[misc]
+class _PartDispatcher(CPUDispatcher):
     def add_overload(self, cres: Any) -> None:
         self.overloads[tuple(cres.signature.args)] = cres
 
 
-class _EngineDispatcher(CPUDispatcher):  # type: ignore[misc]
+class _EngineDispatcher(CPUDispatcher):
     """A whole when Python calls it, a part when compiled code does."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
