@@ -12,8 +12,9 @@ CHECKS := $(VENV)/.checks
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(READY)  ## watch a learning algorithm being invented, in under a minute
-	@$(BIN)/selftaught evolve --preset demo --seconds 90 --out runs/demo --fresh
+demo: $(READY)  ## watch a learning algorithm being invented, in seconds once everything is set up
+	@$(BIN)/selftaught evolve --preset demo --seconds 300 --out runs/demo --fresh
+	@echo "        $(BIN)/selftaught evolve digits --seconds 60  the same on pictures of digits"
 
 # Tests that import torch run in a process of their own, first, so that the last line is the summary of all the others.
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
@@ -48,14 +49,11 @@ clean:  ## remove the environment, the caches and what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt tools/environment.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("selftaught needs Python 3.11 or newer, but this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
-	@echo "making the environment in $(VENV) (once, about a minute)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(PYTHON) tools/environment.py $(VENV) base
 	@touch $@
 
 $(CHECKS): $(READY)
-	@echo "adding what the checks need, torch included (once, some minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(PYTHON) tools/environment.py $(VENV) test
 	@touch $@

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,26 @@ from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, ve
 if TYPE_CHECKING:
     from selftaught.programs import Evolution, FitnessInterval
 
-__all__ = ["print_summary", "verdict"]
+__all__ = ["described", "print_summary", "verdict"]
+
+#: What the steps of gradient descent are taken on, the richest first.
+_MODELS = ("two-layer network", "bilinear interaction", "linear model")
+
+
+def described(techniques: Sequence[str]) -> str:
+    """Say in a sentence what a program is, from the techniques named in it; empty where none was.
+
+    >>> described(["linear model", "gradient step", "learning rate"])
+    'It is gradient descent on a linear model, with learning rate.'
+    >>> described(["linear model", "weight averaging"])
+    'Techniques in it: linear model, weight averaging.'
+    """
+    if "gradient step" not in techniques:
+        return f"Techniques in it: {', '.join(techniques)}." if techniques else ""
+    model = next((name for name in _MODELS if name in techniques), None)
+    others = [name for name in techniques if name not in ("gradient step", model)]
+    on = f" on a {model}" if model else ""
+    return f"It is gradient descent{on}{', with ' if others else ''}{', '.join(others)}."
 
 
 def print_summary(
@@ -51,14 +72,14 @@ def print_summary(
     say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
     if "does not beat" in sentence or "draws level" in sentence:
         say(_advice(found), "dim")
+    said = described(techniques)
+    if said:
+        say(said, "bold")
     say()
     for name, lines in code_of(found.program).items():
         say(f"  {name}:", "cyan")
         for line in lines or ["pass"]:
             say(f"      {line}")
-    if techniques:
-        say()
-        say(f"  techniques: {', '.join(techniques)}", "bold")
     say()
     for note in dict.fromkeys([*found.warnings, *notes]):
         say(f"note: {' '.join(note.split())}", "yellow")
@@ -82,13 +103,21 @@ def _advice(found: Evolution) -> str:
     return f"What may find a better one: {'; '.join(ways)}. Until then the baseline is the better choice."
 
 
+def _command() -> str:
+    """Return how to call selftaught: its name, or where it lies if the shell would not find it."""
+    own = Path(sys.argv[0])
+    if own.name == "selftaught" and own.is_file() and shutil.which("selftaught") is None:
+        return _short(own)
+    return "selftaught"
+
+
 def _next_commands(folder: str) -> list[tuple[str, str]]:
     """Return what to do with a finished run, each command with what it gives."""
-    run = shlex.quote(folder)
+    run, command = shlex.quote(folder), shlex.quote(_command())
     done = [
-        (f"selftaught explain {run}", "what each line is worth, also on the page"),
-        (f"selftaught replay {run}", "the run once more, in a minute"),
-        (f"selftaught export {run} --out learner.py", "the program as a file that runs alone"),
+        (f"{command} explain {run}", "what each line is worth, also on the page"),
+        (f"{command} replay {run}", "the run once more, in a minute"),
+        (f"{command} export {run} --out learner.py", "the program as a file that runs alone"),
     ]
     width = max(len(command) for command, _ in done)
     return [(f"{command:<{width}}", what) for command, what in done]

@@ -26,6 +26,7 @@ from selftaught.programs.people import (
     RESTARTS,
     RUN_KIND,
     SHORTEN_AT,
+    copy_line,
     fitness_of,
     put,
     take,
@@ -92,15 +93,13 @@ def begin_run(rows, codes, counters, state, rules):
                 seen += 1
                 if below(state, seen) == 0:
                     chosen = i
-        rows[line] = rows[chosen]
-        codes[line] = codes[chosen]
+        copy_line(rows, codes, chosen, line)
         counters[SHORTEN_AT] = 0
     elif counters[RUN_KIND] == REFINING:
-        rows[base_line(rules)] = rows[best]
+        copy_line(rows, codes, best, base_line(rules))
         counters[FILLED] = min(counters[BEST_COUNT], best)
         for i in range(counters[FILLED]):
-            rows[i] = rows[best + i]
-            codes[i] = codes[best + i]
+            copy_line(rows, codes, best + i, i)
 
 
 @compiled
@@ -131,7 +130,9 @@ def private_slots(code, sizes, shape, names):
     `names` (3, 64) int64 gets the new numbers. The prediction is private too, until it is added.
     """
     counts = np.zeros(4, np.int64)
-    names[:] = -1
+    for i in range(names.shape[0]):
+        for k in range(names.shape[1]):
+            names[i, k] = -1
     kind, slot = _output(shape)
     counts[kind] = 1
     names[kind - 1, slot] = shape[kind - 1] - 1
@@ -191,7 +192,9 @@ def add_programs(base, base_sizes, names, addition, addition_sizes, shape, code,
 @compiled
 def _limit(rows, counters, rules, own):
     """Write the rules of a run that is not one of additions: how long its programs may be."""
-    own[:] = rules
+    for i in range(rules.shape[0]):
+        for k in range(rules.shape[1]):
+            own[i, k] = rules[i, k]
     if rules[OPTIONS, ADD] == 0:
         return
     for part in range(3):

@@ -195,9 +195,9 @@ def evaluate_live(work, code, sizes, shape, marks, pad, out):
 @compiled
 def _median(values, count):
     """Return the ordinary median of the first `count` values (insertion sort of a copy: there are few)."""
-    held = values[:count].copy()
-    for i in range(1, count):
-        value = held[i]
+    held = np.empty(count)
+    for i in range(count):
+        value = values[i]
         j = i
         while j > 0 and held[j - 1] > value:
             held[j] = held[j - 1]

@@ -22,6 +22,8 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
+from selftaught.programs.linking import engine_function
+
 __all__ = ["call_enter", "compiled", "copy_bytes", "peek32", "peek64", "peek_float", "poke32", "poke64", "zero_bytes"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,14 +53,15 @@ def compiled(function: F) -> F:
     """Compile a function with Numba: no GIL, IEEE semantics (division by zero gives inf), cached on disk."""
     folder = _engine_cache()
     options = {"nogil": True, "error_model": "numpy"}
-    if folder is None:
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
-    before = config.CACHE_DIR
-    config.CACHE_DIR = folder
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    finally:
-        config.CACHE_DIR = before
+    found = engine_function(function, options)
+    if folder is not None:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = folder
+        try:
+            found.enable_caching()
+        finally:
+            config.CACHE_DIR = before
+    return found  # type: ignore[no-any-return]
 
 
 def _pointer(builder: Any, address: Any, kind: ir.Type) -> Any:

@@ -132,6 +132,25 @@ def _first_stage(work, code, sizes, shape, marks, pad, out):
 
 
 @compiled
+def _sorted(values, count):
+    """Return the first `count` values in order (Shell's sort: short to compile, and there are at most 1,000)."""
+    held = np.empty(count)
+    for i in range(count):
+        held[i] = values[i]
+    gap = count // 2
+    while gap > 0:
+        for i in range(gap, count):
+            value = held[i]
+            j = i
+            while j >= gap and held[j - gap] > value:
+                held[j] = held[j - gap]
+                j -= gap
+            held[j] = value
+        gap //= 2
+    return held
+
+
+@compiled
 def clears(counters, numbers, value):
     """Say whether a first-stage fitness clears the hurdle: the 75th percentile of the last 1,000 different ones.
 
@@ -142,7 +161,7 @@ def clears(counters, numbers, value):
     window[seen % WINDOW] = value
     counters[HURDLE_SEEN] += 1
     if seen % 100 == 99:
-        held = np.sort(window[: min(seen + 1, WINDOW)])
+        held = _sorted(window, min(seen + 1, WINDOW))
         unique = 1
         for i in range(1, held.shape[0]):
             if held[i] != held[unique - 1]:
@@ -346,7 +365,7 @@ def run_live(rows, codes, counters, state, memo, prints, rules, numbers, start, 
     base = np.zeros((codes.shape[1] + 64, 4), np.int32)
     base_sizes = np.zeros(3, np.int64)
     names = np.zeros((3, 64), np.int64)
-    own = rules.copy()
+    own = np.empty((rules.shape[0], rules.shape[1]), np.int64)
     adding, stale = False, True
     found = np.zeros(5, np.int64)
     out = np.zeros(work[TASKS] + 1)

@@ -27,6 +27,7 @@ __all__ = [
     "NUM_BEST",
     "NUM_COUNTERS",
     "NUM_EVENTS",
+    "copy_line",
     "fitness_of",
     "least_fit",
     "lexicase",
@@ -89,6 +90,19 @@ def take(rows, codes, i, code, sizes):
     for j in range(total):
         for k in range(4):
             code[j, k] = codes[i, j, k]
+
+
+@compiled
+def copy_line(rows, codes, source, target):
+    """Copy the individual at a line to another line.
+
+    Element by element, as elsewhere: Numba compiles the assignment of a slice some fifty times as long.
+    """
+    for k in range(rows.shape[1]):
+        rows[target, k] = rows[source, k]
+    for j in range(codes.shape[1]):
+        for k in range(4):
+            codes[target, j, k] = codes[source, j, k]
 
 
 @compiled
@@ -172,8 +186,7 @@ def note_best(rows, codes, counters, population, code, sizes, fitness, low, high
         counters[EVENTS] += 1
     at = first + (count if count < NUM_BEST else NUM_BEST - 1)
     while at > first and fitness_of(rows, at - 1) < fitness:
-        rows[at] = rows[at - 1]
-        codes[at] = codes[at - 1]
+        copy_line(rows, codes, at - 1, at)
         at -= 1
     put(rows, codes, at, code, sizes, fitness, low, high, structure, born, parent, move, cases)
     if count < NUM_BEST:

@@ -131,7 +131,7 @@ class Run:
 
     def _compile(self) -> tuple[Evaluator, Judge]:
         tasks = self.problem.search
-        self._tell("compile", "loading the engine; the first run on a machine compiles it, up to a minute")
+        self._tell("compile", "loading the engine; the first run on a machine compiles it, about half a minute")
         kernel = load_kernel(tasks.features, best_lanes(tasks))
         evaluator = Evaluator(tasks, kernel=kernel)
         judge = Judge(self.problem, evaluator, self.settings.seconds)
