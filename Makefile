@@ -14,7 +14,7 @@ help:  ## show what can be made
 
 demo: $(READY)  ## watch a learning algorithm being invented, in seconds once everything is set up
 	@$(BIN)/selftaught evolve --preset demo --seconds 300 --out runs/demo --fresh
-	@echo "        $(BIN)/selftaught evolve digits --seconds 60  the same on pictures of digits"
+	@echo "        $(BIN)/selftaught evolve digits --seconds 60         → the same on pictures of digits"
 
 # Tests that import torch run in a process of their own, first, so that the last line is the summary of all the others.
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary

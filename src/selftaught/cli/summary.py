@@ -70,11 +70,11 @@ def print_summary(
     say()
     sentence = verdict(found.fitness_test, found.baselines, found.bias)
     say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
-    if "does not beat" in sentence or "draws level" in sentence:
-        say(_advice(found), "dim")
     said = described(techniques)
     if said:
         say(said, "bold")
+    if found.reason != "target" and ("does not beat" in sentence or "draws level" in sentence):
+        say(_advice(found), "dim")
     say()
     for name, lines in code_of(found.program).items():
         say(f"  {name}:", "cyan")

@@ -217,7 +217,8 @@ class Run:
         wanted = self.settings.target_fitness or NEVER
         best = [found for found in team.best() if found.fitness >= min(team.target(), SURE)]
         top = max(found.fitness for found in best)
-        self._tell("select", f"{len(best)} programs reached the target on the search tasks")
+        programs = "1 program" if len(best) == 1 else f"{len(best)} programs"
+        self._tell("select", f"{programs} reached the target on the search tasks")
         if judge.choose(best).fitness.mean() >= wanted:
             return True
         team.set_target(NEVER if top >= SURE else top + 0.5 * (1.0 - top))
