@@ -28,7 +28,7 @@ def test_what_is_prepared_is_what_the_demo_runs() -> None:
     evaluator = Evaluator(tasks)
     island = Island(resolve_settings("linear_regression", "", {"preset": "demo"}), tasks, 0, evaluator)
     island.run(50)
-    evaluator.score_many([program for program, _, _ in island.best()])
+    evaluator.score_many([one[0] for one in island.best()])
     assert (list(run_live.signatures), list(evaluate_batch.signatures)) == before
     assert all(before)
 
