@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,9 @@ class OptunaSearcher(BaseSearcher):
     """Propose what a sampler of Optuna does.
 
     The sampler sees a study in memory that holds the trials told, in their order. It is made anew for every trial
-    with a seed that follows from the trial's number, so that the replay law holds; samplers that keep a state in the
-    study get it back by asking once for each trial told. Ordered parameters are offered as integers, the others as
-    categories.
+    with a seed that follows from the trial's number, and samplers that keep a state in the study are asked once for
+    each trial told, on the trials told before it; so the replay law holds. Ordered parameters are offered as
+    integers, the others as categories.
 
     Args:
         space: what may be proposed; a `ChoiceSpace`.
@@ -113,7 +114,6 @@ class OptunaSearcher(BaseSearcher):
             directions = ["maximize"] * max(len(self.objectives), 1)
             self._study = self._optuna.create_study(directions=directions, sampler=made)
         self._stateless = type(made).__name__ in _STATELESS
-        self._asked: dict[int, dict[str, Any]] = {}  # number -> what the sampler noted beside the trial
 
     def _factory(self, sampler: Any, options: Mapping[str, Any]) -> Callable[..., Any]:
         if not isinstance(sampler, str):
@@ -133,20 +133,26 @@ class OptunaSearcher(BaseSearcher):
 
     def _propose(self, number: int, rng: np.random.Generator) -> tuple[Any, int | None]:
         with quiet():
-            trial = self._begin(number)
+            # What a sampler notes in the study while it is asked must not stay: only what is told may.
+            study = self._study if self._stateless else copy.deepcopy(self._study)
+            trial = self._begin(study, number)
             candidate = self._choices.complete({}, lambda parameter: self._suggested(trial, parameter))
-            self._put_away(number, trial)
+            if self._stateless:
+                study.tell(trial, state=self._optuna.trial.TrialState.FAIL)  # it comes back when it is told
         return candidate, None
 
-    def _begin(self, number: int) -> Any:
-        self._study.sampler = self._sampler(number)
-        return self._study.ask()
+    def _begin(self, study: Any, number: int) -> Any:
+        study.sampler = self._sampler(number)
+        return study.ask()
 
-    def _put_away(self, number: int, trial: Any) -> None:
-        """Take the trial out of the sampler's sight: it comes back when it is told."""
-        frozen = self._study.trials[-1] if self._stateless is False else None
-        self._asked[number] = dict(frozen.system_attrs) if frozen is not None else {}
+    def _notes(self, number: int) -> dict[str, Any]:
+        """Return what the sampler writes beside a trial, and let it go on to the next."""
+        if self._stateless:
+            return {}
+        trial = self._begin(self._study, number)
+        notes = dict(self._study.trials[-1].system_attrs)
         self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        return notes
 
     def _suggested(self, trial: Any, parameter: Parameter) -> int:
         if _counted(parameter):
@@ -157,17 +163,19 @@ class OptunaSearcher(BaseSearcher):
     def _learn(self, trial: Trial, value: float) -> None:
         values = values_of(trial, self.objectives) if self.objectives else [value]
         if values is None:
+            self._note_failure(trial)
             return
+        active = self._choices.active(trial.candidate)
+        params = {p.name: trial.candidate[p.name] for p in active}
+        params |= {p.name: p.position(params[p.name]) for p in active if _counted(p)}
         with quiet():
-            if trial.number not in self._asked and not self._stateless:
-                self._put_away(trial.number, self._begin(trial.number))
-            active = self._choices.active(trial.candidate)
-            distributions = {p.name: distribution_of(p) for p in active}
-            places = {p.name: p.position(trial.candidate[p.name]) for p in active}
-            params = {p.name: places[p.name] if _counted(p) else p.choices[places[p.name]] for p in active}
             self._study.add_trial(
                 self._optuna.trial.create_trial(
-                    values=values, params=params, distributions=distributions,
-                    system_attrs=self._asked.pop(trial.number, {}),
+                    values=values, params=params, distributions={p.name: distribution_of(p) for p in active},
+                    system_attrs=self._notes(trial.number),
                 )
             )  # fmt: skip
+
+    def _note_failure(self, trial: Trial) -> None:
+        with quiet():
+            self._notes(trial.number)

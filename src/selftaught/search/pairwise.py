@@ -210,8 +210,7 @@ class PairwiseThompson(BaseSearcher):
         if not features.plain:
             single, pairs = features.root @ single, features.root @ pairs @ features.root.T
         surface = _Surface(single, np.where(features.across, pairs, 0.0))
-        scores = ndtri((rankdata(self._values) - 0.5) / n)
-        wrong = scores - surface.at(self._columns) - np.sqrt(self.noise) * rng.standard_normal(n)
+        wrong = self._scores() - surface.at(self._columns) - np.sqrt(self.noise) * rng.standard_normal(n)
         weights = cho_solve((self._root[:n, :n], True), wrong, check_finite=False)
         seen = np.zeros((n, depth))
         np.put_along_axis(seen, self._columns, 1.0, axis=1)
@@ -222,6 +221,10 @@ class PairwiseThompson(BaseSearcher):
         surface.single += self._single * more_single
         surface.pairs += np.where(features.across, self._pair * more_pairs, 0.0)
         return surface
+
+    def _scores(self) -> Floats:
+        """Return the normal scores (n,) of the ranks of the values."""
+        return np.asarray(ndtri((rankdata(self._values) - 0.5) / len(self._values)))
 
     def _highest(self, surface: _Surface, taken: set[bytes], rng: np.random.Generator) -> Ints | None:
         """Return the columns of the highest point found that is not taken, or None."""

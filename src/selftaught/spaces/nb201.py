@@ -30,7 +30,7 @@ def nb201_cell() -> ChoiceSpace:
     >>> space = nb201_cell()
     >>> cell = space.decode("|none~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|")
     >>> space.key(cell)
-    '(0+nor_conv_1x1(nor_conv_3x3(0)))'
+    '((x)@nor_conv_3x3)@nor_conv_1x1+x'
     """
     parameters = (Parameter(name, OPERATIONS, group=f"node {name[-1]}") for name in _NAMES)
     return ChoiceSpace("nb201", tuple(parameters), text=TextForm(_write, _read), canonical=_expression)
@@ -67,13 +67,13 @@ def _read(text: str) -> dict[str, Choice]:
 
 
 def _expression(cell: Candidate) -> str:
-    """Return what the last node computes; empty where nothing reaches it."""
-    nodes = ["0", "", "", ""]
+    """Return what the last node computes, its contributions sorted; empty where nothing reaches it."""
+    nodes = ["x", "", "", ""]
     for node in (1, 2, 3):
         parts = []
         for name, (source, target) in zip(_NAMES, EDGES, strict=True):
             if target == node and nodes[source] and cell[name] != "none":
-                inner = nodes[source]
-                parts.append(inner if cell[name] == "skip_connect" else f"{cell[name]}({inner})")
-        nodes[node] = f"({'+'.join(sorted(parts))})" if len(parts) > 1 else "".join(parts)
+                skipped = cell[name] == "skip_connect"
+                parts.append(nodes[source] if skipped else f"({nodes[source]})@{cell[name]}")
+        nodes[node] = "+".join(sorted(parts))
     return nodes[3]

@@ -44,7 +44,8 @@ def check_searcher(make: Make, *, trials: int = 30) -> None:
         other.tell(trial)
     same = [made.ask(trials).candidate for made in (_told(make, told), other)]
     first = [[made.ask(k).candidate for k in range(5)] for made in (make(0), make(1))]
-    expect(first[0] != first[1] or same[0] != same[1] or make(0).space.size() < 10, "another seed asks other candidates")
+    few = make(0).space.size() < 10
+    expect(few or first[0] != first[1] or same[0] != same[1], "another seed asks other candidates")
 
 
 def check_replay_in_a_new_process(make: Make, *, trials: int = 20) -> None:
