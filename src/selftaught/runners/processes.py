@@ -148,7 +148,7 @@ class Processes:
         for worker in busy:
             if worker.pipe in shown or worker.process.sentinel in shown:
                 self._listen(worker)
-            elif self._limit is not None and time.monotonic() - worker.begun > self._limit:
+            elif self._limit is not None and worker.ready and time.monotonic() - worker.begun > self._limit:
                 worker.process.kill()
                 self._lose(worker, f"stopped after {self._limit:g} s, the limit of a trial")
 
@@ -190,7 +190,7 @@ class Processes:
         worker.process.close()
 
     def _next_limit(self) -> float | None:
-        begun = [worker.begun for worker in self._crew if worker.number is not None]
+        begun = [worker.begun for worker in self._crew if worker.number is not None and worker.ready]
         return None if self._limit is None or not begun else min(begun) + self._limit
 
 

@@ -172,7 +172,7 @@ def export_study(study: Study, storage: Any, *, name: str = "selftaught") -> opt
     with quiet():
         try:
             exported = optuna.create_study(
-                storage=storage, study_name=name, directions=[f"{way[:-2]}ize" for way in goals.values()]
+                storage=storage, study_name=name, directions=[way.replace("ise", "ize") for way in goals.values()]
             )
         except optuna.exceptions.DuplicatedStudyError:
             raise InputError(f"the storage has a study {name!r} already; give another name") from None
