@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 from scipy.special import ndtri
-from scipy.stats import rankdata
+from scipy.stats import multivariate_normal, rankdata
 
 from selftaught.errors import InputError
 from selftaught.search import PairwiseThompson, RandomSearch
-from selftaught.search.pairwise import _Features
+from selftaught.search.pairwise_model import Features
 from selftaught.seeds import rng_for
 from selftaught.spaces import Candidate, ChoiceSpace, Parameter, nasnet_cells
 from selftaught.trial import Score, Trial
@@ -36,17 +36,18 @@ def every(space: ChoiceSpace) -> list[Candidate]:
 
 def covariance(searcher: PairwiseThompson, one: Candidate, two: Candidate) -> float:
     """The prior covariance, parameter by parameter and pair by pair, as it is defined."""
+    (model,) = searcher._models
     features = searcher._features
     a, b = features.columns(one), features.columns(two)
     alike = [features.similar[i, j] for i, j in zip(a, b, strict=True)]
     singles = sum(alike)
     pairs = sum(x * y for x, y in itertools.combinations(alike, 2))
-    return float(searcher._single * singles + searcher._pair * pairs)
+    return float(model.single * singles + model.pair * pairs)
 
 
 @pytest.mark.parametrize("space", [THREE, PLAIN], ids=lambda space: space.name)
 def test_drawn_surfaces_are_those_of_exact_gaussian_regression(space: ChoiceSpace) -> None:
-    searcher = PairwiseThompson(space, seed=0, noise=0.05)
+    searcher = PairwiseThompson(space, seed=0, noise=0.05, single=(0.5,))
     told = run(RandomSearch(space, seed=1), 12, lambda c: rugged(space, c))
     for trial in told:
         searcher.tell(trial)
@@ -66,11 +67,39 @@ def test_drawn_surfaces_are_those_of_exact_gaussian_regression(space: ChoiceSpac
 
 def test_the_prior_has_variance_one_and_shares_it_as_told() -> None:
     for single in (0.2, 1.0):
-        searcher = PairwiseThompson(PLAIN, single=single)
+        searcher = PairwiseThompson(PLAIN, single=(single,))
         candidate = PLAIN.sample(rng_for(0))
         assert covariance(searcher, candidate, candidate) == pytest.approx(1.0)
         other = {**candidate, "p0": (candidate["p0"] + 1) % 4}  # type: ignore[operator]
         assert covariance(searcher, candidate, other) == pytest.approx(single * 4 / 5 + (1 - single) * 6 / 10)
+
+
+def test_the_evidence_is_the_density_of_the_scores() -> None:
+    searcher = PairwiseThompson(PLAIN)
+    for trial in run(RandomSearch(PLAIN), 9, lambda c: rugged(PLAIN, c)):
+        searcher.tell(trial)
+    scores = searcher._scores()
+    found = [model.evidence(scores) for model in searcher._models]
+    exact = [
+        multivariate_normal(cov=m.covariance(searcher._columns, searcher._columns) + m.noise * np.eye(9)).logpdf(scores)
+        for m in searcher._models
+    ]
+    assert np.diff(found) == pytest.approx(np.diff(exact))
+
+
+def test_evidence_tells_sums_from_interactions() -> None:
+    """A hill is a sum of single choices; a parity is none."""
+
+    def parity(candidate: Candidate) -> float:
+        return float((int(candidate["p0"] or 0) + int(candidate["p1"] or 0)) % 2)
+
+    shares = []
+    for score in (hill, parity):
+        searcher = PairwiseThompson(PLAIN)
+        for trial in run(RandomSearch(PLAIN), 60, score):
+            searcher.tell(trial)
+        shares.append(int(np.argmax([model.evidence(searcher._scores()) for model in searcher._models])))
+    assert shares == [2, 0]
 
 
 def test_the_grown_factor_is_the_whole_one() -> None:
@@ -79,9 +108,10 @@ def test_the_grown_factor_is_the_whole_one() -> None:
         searcher.tell(trial)
     n = len(searcher._values)
     assert n < 40
-    whole = searcher._covariance(searcher._columns, searcher._columns) + searcher.noise * np.eye(n)
-    root = searcher._root[:n, :n]
-    assert root @ root.T == pytest.approx(whole)
+    for model in searcher._models:
+        whole = model.covariance(searcher._columns, searcher._columns) + model.noise * np.eye(n)
+        root = model.root(n)
+        assert root @ root.T == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("space", [PLAIN, MIXED], ids=lambda space: space.name)
@@ -144,14 +174,14 @@ def test_a_space_of_a_size_without_bounds_is_searched_too() -> None:
 
 
 def test_columns_say_which_choice_is_taken_and_what_is_not_active() -> None:
-    features = _Features(MIXED)
+    features = Features(MIXED)
     candidate = {"depth": 1, "first": "b", "flag": True}
     assert features.columns(candidate).tolist() == [0, 4, 9, 14, 16]
     assert features.candidate(features.columns(candidate)) == candidate
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for name, value in (("initial", 1), ("single", 0.0), ("noise", 0.0), ("most", 2), ("starts", 0)):
+    for name, value in (("initial", 1), ("single", (0.0,)), ("single", ()), ("noise", 0.0), ("most", 2), ("starts", 0)):
         with pytest.raises(InputError, match=name):
             PairwiseThompson(PLAIN, **{name: value})  # type: ignore[arg-type]
 
