@@ -16,7 +16,9 @@ __all__ = ["random_filters", "score_filters"]
 Floats = NDArray[np.float64]
 _TRAIN, _VALID, _TEST = 100, 600, 1000
 _BANKS, _FILTERS = 4, 8
-_ACTIVATIONS = {"relu": lambda z: np.maximum(z, 0), "abs": np.abs, "tanh": np.tanh, "sign": np.sign}
+_ACTIVATIONS: dict[str, Any] = {
+    "relu": lambda z: np.maximum(z, 0), "abs": np.abs, "tanh": np.tanh, "sign": np.sign,
+}  # fmt: skip
 
 
 def random_filters() -> ChoiceSpace:
