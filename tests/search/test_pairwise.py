@@ -47,7 +47,7 @@ def covariance(searcher: PairwiseThompson, one: Candidate, two: Candidate) -> fl
 
 @pytest.mark.parametrize("space", [THREE, PLAIN], ids=lambda space: space.name)
 def test_drawn_surfaces_are_those_of_exact_gaussian_regression(space: ChoiceSpace) -> None:
-    searcher = PairwiseThompson(space, seed=0, noise=0.05, single=(0.5,))
+    searcher = PairwiseThompson(space, seed=0, noise=0.05, single=(0.5,), temperature=1.0)
     told = run(RandomSearch(space, seed=1), 12, lambda c: rugged(space, c))
     for trial in told:
         searcher.tell(trial)
@@ -63,6 +63,16 @@ def test_drawn_surfaces_are_those_of_exact_gaussian_regression(space: ChoiceSpac
     drawn = np.array([searcher._draw(rng_for(2, k)).at(columns) for k in range(3000)])
     assert drawn.mean(axis=0) == pytest.approx(mean, abs=0.06)
     assert np.cov(drawn.T) == pytest.approx(spread, abs=0.06)
+
+
+def test_without_temperature_the_draw_is_the_mean() -> None:
+    searcher = PairwiseThompson(PLAIN, seed=0, single=(0.5,), temperature=0.0)
+    for trial in run(RandomSearch(PLAIN, seed=1), 12, lambda c: rugged(PLAIN, c)):
+        searcher.tell(trial)
+    columns = np.array([searcher._features.columns(PLAIN.sample(rng_for(9, k))) for k in range(6)])
+    assert searcher._draw(rng_for(0)).at(columns) == pytest.approx(searcher._draw(rng_for(1)).at(columns))
+    assert PairwiseThompson(nasnet_cells()).temperature < 0.1
+    assert PairwiseThompson(PLAIN).temperature == 1.0
 
 
 def test_the_prior_has_variance_one_and_shares_it_as_told() -> None:
@@ -181,7 +191,15 @@ def test_columns_say_which_choice_is_taken_and_what_is_not_active() -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for name, value in (("initial", 1), ("single", (0.0,)), ("single", ()), ("noise", 0.0), ("most", 2), ("starts", 0)):
+    for name, value in (
+        ("initial", 1),
+        ("single", (0.0,)),
+        ("single", ()),
+        ("temperature", -1.0),
+        ("noise", 0.0),
+        ("most", 2),
+        ("starts", 0),
+    ):
         with pytest.raises(InputError, match=name):
             PairwiseThompson(PLAIN, **{name: value})  # type: ignore[arg-type]
 

@@ -134,17 +134,25 @@ class Regression:
         white = solve_triangular(root, scores, lower=True, check_finite=False)
         return float(-0.5 * white @ white - np.log(np.diag(root)).sum())
 
-    def draw(self, known: Ints, scores: Floats, rng: np.random.Generator) -> Surface:
-        """Draw a surface from the posterior: one from the prior, corrected by what it gets wrong (Matheron's rule)."""
+    def draw(self, known: Ints, scores: Floats, rng: np.random.Generator, *, temperature: float = 1.0) -> Surface:
+        """Draw a surface from the posterior: one from the prior, corrected by what it gets wrong (Matheron's rule).
+
+        Args:
+            known: columns (n, P) of the trials.
+            scores: theirs (n,).
+            rng: of the draw.
+            temperature: factor on how far the draw goes from the posterior's mean; 0 is the mean itself.
+        """
         features, n = self.features, len(known)
         depth = len(features.block)
-        single = np.sqrt(self.single) * rng.standard_normal(depth)
-        drawn = rng.standard_normal((depth, depth))
+        single = temperature * np.sqrt(self.single) * rng.standard_normal(depth)
+        drawn = temperature * rng.standard_normal((depth, depth))
         pairs = np.sqrt(self.pair) * (np.triu(drawn, 1) + np.triu(drawn, 1).T)
         if not features.plain:
             single, pairs = features.root @ single, features.root @ pairs @ features.root.T
         surface = Surface(single, np.where(features.across, pairs, 0.0))
-        wrong = scores - surface.at(known) - np.sqrt(self.noise) * rng.standard_normal(n)
+        heard = temperature * np.sqrt(self.noise) * rng.standard_normal(n)
+        wrong = scores - surface.at(known) - heard
         weights = cho_solve((self.root(n), True), wrong, check_finite=False)
         seen = np.zeros((n, depth))
         np.put_along_axis(seen, known, 1.0, axis=1)
