@@ -13,7 +13,7 @@ import pytest
 from selftaught.errors import InputError
 from selftaught.search import SEARCHERS, BaseSearcher, PairwiseThompson, Searcher, make_searcher
 from selftaught.spaces import Space, macro_stack
-from selftaught.testing import ContractError, check_replay_in_a_new_process, check_searcher
+from selftaught.testing import ContractError, check_replay_in_a_new_process, check_searcher, check_space
 from selftaught.trial import Trial
 from tests.search.landscapes import MIXED, PLAIN
 
@@ -140,3 +140,51 @@ def test_an_unknown_searcher_or_option_is_refused() -> None:
         make_searcher("tpe", PLAIN, no_such_option=1)
     with pytest.raises(InputError, match="made already"):
         make_searcher("optuna", PLAIN, sampler=optuna.samplers.RandomSampler())
+
+
+class Strings:
+    """A space of another kind: words of three letters."""
+
+    name = "words"
+
+    def size(self) -> int:
+        return 27
+
+    def sample(self, rng: np.random.Generator) -> str:
+        return "".join("abc"[k] for k in rng.integers(3, size=3))
+
+    def mutate(self, word: str, rng: np.random.Generator) -> str:
+        near = self.neighbours(word)
+        return near[int(rng.integers(len(near)))]
+
+    def neighbours(self, word: str) -> list[str]:
+        return [word[:k] + other + word[k + 1 :] for k in range(3) for other in "abc" if other != word[k]]
+
+    def validate(self, word: Any) -> None:
+        if not isinstance(word, str) or len(word) != 3 or set(word) - set("abc"):
+            raise InputError(f"a word has three letters of abc, got {word!r}")
+
+    def encode(self, word: str) -> str:
+        return word
+
+    def decode(self, text: str) -> str:
+        return text
+
+    key = to_json = encode
+    from_json = decode
+
+    def describe(self) -> Any:
+        return ["words"]
+
+
+def test_a_space_of_another_kind_is_searched_too() -> None:
+    check_space(Strings())
+    for name, options in (
+        ("random", {}),
+        ("regularized-evolution", {"population": 4, "sample": 2}),
+        ("local-search", {}),
+    ):
+        check_searcher(lambda seed, name=name, options=options: make_searcher(name, Strings(), seed=seed, **options))
+    for name in ("pairwise", "policy-gradient", "successive-halving", "tpe"):
+        with pytest.raises(InputError, match="needs a ChoiceSpace, got Strings"):
+            make_searcher(name, Strings())

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from selftaught.errors import InputError, require_one_of
-from selftaught.search.searcher import BaseSearcher
+from selftaught.search.searcher import BaseSearcher, choices_of
 from selftaught.seeds import rng_for
 from selftaught.spaces import ChoiceSpace, Space
 from selftaught.trial import Trial
@@ -117,10 +117,9 @@ class RegularizedEvolution(BaseSearcher):
 def _mutator(space: Space, mutation: Mutation) -> Space:
     """Return the space that mutates as asked, or raise where nothing can be mutated."""
     require_one_of("mutation", mutation, get_args(Mutation))
-    if not isinstance(space, ChoiceSpace):
-        if mutation == "group-first":
-            raise InputError(f"group-first mutation needs a ChoiceSpace, got {type(space).__name__}")
+    if mutation == "uniform" and not isinstance(space, ChoiceSpace):
         return space
+    space = choices_of(space, "group-first mutation")
     if not any(parameter.mutable for parameter in space.parameters):
         raise InputError(f"space {space.name!r} has no parameter with two choices, so evolution cannot mutate")
     return space.weighted_by_group() if mutation == "group-first" else space

@@ -10,7 +10,7 @@ import numpy as np
 
 from selftaught.errors import InputError
 from selftaught.search.random_search import RandomSearch
-from selftaught.search.searcher import BaseSearcher, Searcher
+from selftaught.search.searcher import BaseSearcher, Searcher, choices_of
 from selftaught.spaces import ChoiceSpace, Parameter, Space
 from selftaught.trial import Trial
 
@@ -52,8 +52,7 @@ class SuccessiveHalving(BaseSearcher):
         eta: int = 3,
         searcher: Searcher | None = None,
     ) -> None:
-        if not isinstance(space, ChoiceSpace):
-            raise InputError(f"successive halving needs a ChoiceSpace, got {type(space).__name__}")
+        choices = choices_of(space, "successive halving")
         if len(budgets) < 2 or list(budgets) != sorted(set(budgets)):
             raise InputError(f"budgets must be at least two, from small to large, got {list(budgets)}")
         if eta < 2:
@@ -62,7 +61,7 @@ class SuccessiveHalving(BaseSearcher):
         self.eta = eta
         self._inner = searcher if searcher is not None else RandomSearch(space, seed=seed)
         spent = Parameter(BUDGET, self.budgets, weight=0.0, ordered=True)
-        super().__init__(ChoiceSpace(f"{space.name} by budget", (*space.parameters, spent)), seed=seed)
+        super().__init__(ChoiceSpace(f"{space.name} by budget", (*choices.parameters, spent)), seed=seed)
         self._rungs: list[list[tuple[float, int, Any]]] = [[] for _ in self.budgets]  # (score, number, candidate)
         self._raised: set[int] = set()  # trials whose candidate was told on a larger budget
         self._asked: dict[int, int] = {}  # trial -> the trial that it raises, while it is being evaluated

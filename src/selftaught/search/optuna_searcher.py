@@ -11,9 +11,9 @@ import numpy as np
 
 from selftaught.errors import InputError, MissingExtraError, require_one_of
 from selftaught.search.rewards import Direction, values_of
-from selftaught.search.searcher import BaseSearcher
+from selftaught.search.searcher import BaseSearcher, choices_of
 from selftaught.seeds import seed_for
-from selftaught.spaces import Choice, ChoiceSpace, Parameter, Space
+from selftaught.spaces import Choice, Parameter, Space
 from selftaught.trial import Trial
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class OptunaSearcher(BaseSearcher):
         **options: Any,
     ) -> None:
         super().__init__(space, seed=seed)
-        if not isinstance(space, ChoiceSpace):
-            raise InputError(f"an Optuna sampler needs a ChoiceSpace, got {type(space).__name__}")
-        self._choices = space
+        self._choices = choices_of(space, "an Optuna sampler")
         self.objectives = dict(objectives or {})
         self._optuna = import_optuna("an Optuna sampler")
         self._make = self._factory(sampler, options)

@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 
 from selftaught.errors import InputError
 from selftaught.search.pairwise_model import Features, Floats, Ints, Regression, Surface
-from selftaught.search.searcher import BaseSearcher
-from selftaught.spaces import ChoiceSpace, Space
+from selftaught.search.searcher import BaseSearcher, choices_of
+from selftaught.spaces import Space
 from selftaught.trial import Trial
 
 __all__ = ["PairwiseThompson"]
@@ -64,8 +64,6 @@ class PairwiseThompson(BaseSearcher):
         most: int = 1000,
     ) -> None:
         super().__init__(space, seed=seed)
-        if not isinstance(space, ChoiceSpace):
-            raise InputError(f"pairwise search needs a ChoiceSpace, got {type(space).__name__}")
         for name, number, least in (("initial", initial, 2), ("starts", starts, 1), ("most", most, 4)):
             if number < least:
                 raise InputError(f"{name} must be at least {least}, got {number}")
@@ -73,14 +71,14 @@ class PairwiseThompson(BaseSearcher):
             raise InputError(f"single must be shares in (0, 1] and noise above 0, got {list(single)} and {noise}")
         if temperature is not None and not temperature >= 0:
             raise InputError(f"temperature must be at least 0, got {temperature}")
-        self._choices = space
+        self._choices = choices_of(space, "pairwise search")
         self.initial, self.starts, self.most = initial, starts, most
-        self._features = Features(space)
+        self._features = Features(self._choices)
         usual = min(1.0, _EXPLORED / len(self._features.block))
         self.temperature = usual if temperature is None else temperature
         self._models = [Regression(self._features, share, noise) for share in single]
         self._told_keys: set[bytes] = set()
-        self._columns = np.zeros((0, len(space.parameters)), np.int64)  # (n, P) of the trials in the models
+        self._columns = np.zeros((0, len(self._choices.parameters)), np.int64)  # (n, P) of the trials in the models
         self._values: list[float] = []
         self._asked: dict[int, bytes] = {}  # what is being evaluated, so that it is not asked for twice
 

@@ -9,10 +9,20 @@ import numpy as np
 
 from selftaught.errors import InputError, require_one_of
 from selftaught.search.adam import Adam
-from selftaught.search.policies import POLICIES, Policy, PolicyName, Walk, Weights, draw, follow
-from selftaught.search.searcher import BaseSearcher
+from selftaught.search.policies import (
+    POLICIES,
+    IndependentPolicy,
+    Policy,
+    PolicyName,
+    RecurrentPolicy,
+    Walk,
+    Weights,
+    draw,
+    follow,
+)
+from selftaught.search.searcher import BaseSearcher, choices_of
 from selftaught.seeds import rng_for
-from selftaught.spaces import ChoiceSpace, Space
+from selftaught.spaces import Space
 from selftaught.trial import Trial
 
 __all__ = ["Algorithm", "MovingBaseline", "PolicyGradient"]
@@ -93,8 +103,7 @@ class PolicyGradient(BaseSearcher):
         budget: int | None = None,
     ) -> None:
         super().__init__(space, seed=seed)
-        if not isinstance(space, ChoiceSpace):
-            raise InputError(f"policy-gradient needs a ChoiceSpace, got {type(space).__name__}")
+        choices = choices_of(space, "policy-gradient")
         require_one_of("algorithm", algorithm, get_args(Algorithm))
         require_one_of("policy", policy, tuple(POLICIES))
         recurrent = policy == "autoregressive"
@@ -102,7 +111,7 @@ class PolicyGradient(BaseSearcher):
         self.rate = rate if rate is not None else usual_rate(budget) * (0.1 if recurrent else 1.0)
         self.batch, self.passes, self.clip, self.entropy = batch, passes, clip, entropy
         self._check(baseline, units)
-        self._policy: Policy = POLICIES["autoregressive"](space, units) if recurrent else POLICIES[policy](space)
+        self._policy: Policy = RecurrentPolicy(choices, units) if recurrent else IndependentPolicy(choices)
         self._weights = self._policy.initial(rng_for(seed, "policy"))
         self._adam = Adam(self.rate)
         self._baseline = MovingBaseline(baseline)

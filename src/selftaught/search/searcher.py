@@ -10,10 +10,10 @@ import numpy as np
 
 from selftaught.errors import InputError
 from selftaught.seeds import rng_for
-from selftaught.spaces import Space
+from selftaught.spaces import ChoiceSpace, Space
 from selftaught.trial import Trial
 
-__all__ = ["BaseSearcher", "Searcher", "value_of"]
+__all__ = ["BaseSearcher", "Searcher", "choices_of", "value_of"]
 
 
 @runtime_checkable
@@ -45,6 +45,17 @@ def value_of(trial: Trial) -> float | None:
     if trial.error is not None or trial.score is None or not math.isfinite(trial.score.value):
         return None
     return float(trial.score.value)
+
+
+def choices_of(space: Space, who: str) -> ChoiceSpace:
+    """Return the space as one of choices.
+
+    Raises:
+        InputError: it is of another kind, which the searcher named cannot do with.
+    """
+    if not isinstance(space, ChoiceSpace):
+        raise InputError(f"{who} needs a ChoiceSpace, got {type(space).__name__}; random search takes any space")
+    return space
 
 
 class BaseSearcher(ABC):
