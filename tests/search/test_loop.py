@@ -213,6 +213,17 @@ def test_everyone_hears_of_every_trial() -> None:
     assert search(hill, PLAIN, trials=5, searcher="regularized-evolution").remarks
 
 
+def test_the_top_are_different_candidates_best_first() -> None:
+    study = search(
+        hill, PLAIN, trials=60, searcher="regularized-evolution", options={"population": 5, "no_change": 0.3}
+    )
+    top = study.top(4)
+    values = [hill(trial.candidate) for trial in top]
+    assert top[0] == study.best
+    assert values == sorted(values, reverse=True)
+    assert len({PLAIN.encode(trial.candidate) for trial in top}) == 4
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -64,6 +64,13 @@ class Study:
             raise InputError(f"no trial has a score: {said}")
         return max(self.succeeded, key=lambda trial: value_of(trial) or 0.0)
 
+    def top(self, count: int = 5) -> list[Trial]:
+        """Return the best trials of different candidates, best first: what to train again on the full task."""
+        ranked: dict[str, Trial] = {}
+        for trial in sorted(self.succeeded, key=lambda trial: -(value_of(trial) or 0.0)):
+            ranked.setdefault(self.space.encode(trial.candidate), trial)
+        return list(ranked.values())[:count]
+
     @property
     def best_value(self) -> float:
         """The best score as the objective gave it."""
@@ -121,8 +128,7 @@ class Study:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        ranked = sorted(self.succeeded, key=lambda trial: -(value_of(trial) or 0.0))[:10]
-        cells = [(trial.number, value_of(trial), self.space.encode(trial.candidate)) for trial in ranked]
+        cells = [(trial.number, value_of(trial), self.space.encode(trial.candidate)) for trial in self.top(10)]
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(str(c))}</td>' for c in row)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in ("trial", "score", "candidate"))
         return f"<pre>{html.escape(self.summary())}</pre><table><tr>{head}</tr>{rows}</table>"
