@@ -123,6 +123,29 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
+def test_an_objective_may_start_processes_and_a_runner_left_open_ends_at_exit(tmp_path: Path) -> None:
+    text = """
+import subprocess, sys
+from multiprocessing import get_context
+from selftaught.runners import Processes
+
+def objective(candidate):
+    process = get_context("spawn").Process(target=print)
+    process.start()
+    process.join()
+    return float(process.exitcode)
+
+runner = Processes(objective, workers=1)
+runner.submit(0, {})
+print(runner.collect()[0].score.value)
+"""
+    (tmp_path / "script.py").write_text(text, encoding="utf-8")
+    words = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split()[-1] == "0.0", done.stderr
+    assert done.returncode == 0
+
+
 def test_a_trial_over_its_limit_is_stopped() -> None:
     def hangs(candidate: Any) -> float:
         while candidate["x"] == "hang":

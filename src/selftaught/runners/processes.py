@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import time
 from collections.abc import Callable
@@ -108,6 +109,7 @@ class Processes:
 
     def close(self) -> None:
         """End all workers; what they are at is lost."""
+        atexit.unregister(self.close)
         for worker in self._crew:
             worker.pipe.close()
             if worker.number is not None:
@@ -127,7 +129,7 @@ class Processes:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         with clean_start():
-            process = context.Process(target=_work, args=(self._objective, theirs), daemon=True)
+            process = context.Process(target=_work, args=(self._objective, theirs))
             try:
                 process.start()
             except SelftaughtError:
@@ -135,6 +137,9 @@ class Processes:
             except Exception as error:  # whatever pickling raises
                 raise InputError(f"the objective cannot be sent to another process: {error}") from None
         theirs.close()
+        # Not daemons, so that an objective may start processes (a data loader); hence they are ended at exit here.
+        atexit.unregister(self.close)
+        atexit.register(self.close)
         worker = _Worker(process, ours)
         self._crew.append(worker)
         return worker
@@ -186,6 +191,7 @@ class Processes:
     def _bury(self, worker: _Worker) -> None:
         self._crew.remove(worker)
         worker.pipe.close()
+        worker.process.kill()
         worker.process.join()
         worker.process.close()
 
