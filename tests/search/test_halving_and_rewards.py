@@ -135,6 +135,7 @@ def test_no_latency_is_no_reward(latency: Any) -> None:
         ({"target": 1.0, "form": "sof"}, "did you mean 'soft'"),
         ({"target": 1.0, "form": "absolute", "beta": 1.0}, "below 0"),
         ({"target": 1.0, "floor": 1.0}, "floor"),
+        ({"target": 1.0, "beta": math.nan}, "must be finite"),
     ],
 )
 def test_rewards_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

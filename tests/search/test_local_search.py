@@ -84,6 +84,17 @@ def test_a_start_that_fails_is_replaced() -> None:
     assert searcher.ask(1).candidate != first.candidate
 
 
+def test_a_trial_that_never_ends_is_asked_for_again() -> None:
+    searcher = LocalSearch(PLAIN)
+    lost = searcher.ask(0).candidate
+    for number in range(1, 150):
+        trial = searcher.ask(number)
+        if trial.candidate == lost:
+            break
+        searcher.tell(Trial(number, trial.candidate, score=Score(0.0)))
+    assert number == 100
+
+
 def test_a_space_without_neighbours_is_an_error_at_once() -> None:
     with pytest.raises(InputError, match="no neighbours"):
         LocalSearch(ChoiceSpace("one", (Parameter("x", (1,)),)))

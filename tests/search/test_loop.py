@@ -196,6 +196,17 @@ def test_a_space_with_a_budget_is_searched_and_stored_with_it(tmp_path: Path) ->
     assert study.best.candidate["budget"] == 2
 
 
+def test_the_pick_is_made_on_the_largest_budget() -> None:
+    """Here a score falls as the budget grows, as a loss of noise may: the small budgets' scores are not comparable."""
+    study = search(
+        lambda c: hill(c) - 10.0 * c["budget"], PLAIN, trials=40, searcher="successive-halving",
+        options={"budgets": (1, 2, 4)},
+    )  # fmt: skip
+    assert {trial.candidate["budget"] for trial in study.trials} == {1, 2, 4}
+    assert study.best.candidate["budget"] == 4
+    assert {trial.candidate["budget"] for trial in study.top(20)} == {4}
+
+
 def test_seconds_are_kept() -> None:
     """The clock is the objective's own count of calls, so that nothing waits."""
     now = itertools.count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,17 @@ def test_numbers_are_choices_where_they_are_few_and_the_rest_is_drawn() -> None:
     assert len({trial.params["free"] for trial in study.trials}) == 60
 
 
+@pytest.mark.parametrize("name", ["local-search", "pairwise"])
+def test_threads_share_a_sampler_and_it_can_be_pickled(name: str) -> None:
+    sampler = SearcherSampler(name, space=PLAIN, seed=0)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(objective, n_trials=40, n_jobs=4)
+    assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 40
+    study.sampler = pickle.loads(pickle.dumps(sampler))  # noqa: S301
+    study.optimize(objective, n_trials=5)
+    assert len(study.trials) == 45
+
+
 def test_pruned_and_failed_trials_are_taken_as_failed() -> None:
     def fails(trial: optuna.Trial) -> float:
         value = objective(trial)
@@ -142,6 +154,26 @@ def test_nsga2_finds_both_ends_of_a_front() -> None:
     assert min(cost for _, cost in front) <= 2
     assert max(score for score, _ in front) >= 3
     assert search(two, PLAIN, trials=12, searcher="tpe", objectives=goals).pareto()
+
+
+def test_a_score_that_is_minimised_is_one_of_several_objectives() -> None:
+    def two(candidate: Any) -> Score:
+        return Score(-hill(candidate), {"cost": float(sum(candidate.values()))})
+
+    goals: dict[str, Any] = {"score": "minimise", "cost": "minimise"}
+    study = search(two, PLAIN, trials=60, searcher="nsga2", objectives=goals, options={"population_size": 15})
+    assert study.direction == "minimise"
+    assert study.best_value == min(-hill(trial.candidate) for trial in study.trials)
+    values = [(-trial.score.value, trial.score.metrics["cost"]) for trial in study.trials]
+    unbeaten = {v for v in values if not any(w != v and w[0] <= v[0] and w[1] <= v[1] for w in values)}
+    assert {(-trial.score.value, trial.score.metrics["cost"]) for trial in study.pareto()} == unbeaten
+    exported = export_study(study, optuna.storages.InMemoryStorage())
+    assert {tuple(trial.values) for trial in exported.best_trials} == unbeaten
+    with pytest.raises(InputError, match="leave one out"):
+        search(two, PLAIN, direction="minimise", objectives={**goals, "score": "maximise"}, searcher="nsga2")
+    own = OptunaSearcher(PLAIN, sampler="nsga2", objectives=goals)
+    with pytest.raises(InputError, match=r"make your searcher with objectives=\{'score': 'maximise'"):
+        search(two, PLAIN, searcher=own, objectives=goals)
 
 
 # ---- export

@@ -118,12 +118,24 @@ def test_a_batch_of_ppo_waits_for_all_its_trials_and_drops_what_failed() -> None
     searcher = PolicyGradient(PLAIN, seed=0, algorithm="ppo", batch=3)
     trials = [searcher.ask(number) for number in range(6)]
     before = searcher._weights
-    for number in (0, 4, 2):
+    for number in (4, 0):
         searcher.tell(Trial(number, trials[number].candidate, score=Score(50.0 + number)))
     assert searcher._weights is before
     searcher.tell(Trial(1, trials[1].candidate, error="it failed"))
     assert searcher._weights is not before
-    assert searcher._batches == 1
+    alone = PolicyGradient(PLAIN, seed=0, algorithm="ppo", batch=2)
+    for number in (0, 4):
+        alone.tell(Trial(number, trials[number].candidate, score=Score(50.0 + number)))
+    assert all(np.array_equal(alone._weights[k], v) for k, v in searcher._weights.items()), "in order of number"
+
+
+def test_ppo_goes_on_where_numbers_are_missing() -> None:
+    """A study of Optuna's may hold trials that never end, or that are none of the space."""
+    searcher = PolicyGradient(PLAIN, seed=0, algorithm="ppo", batch=3)
+    before = searcher._weights
+    for number in (2, 5, 11):
+        searcher.tell(Trial(number, PLAIN.sample(rng_for(0, number)), score=Score(float(number))))
+    assert searcher._weights is not before
 
 
 def test_ppo_stops_where_the_ratio_is_beyond_the_clip() -> None:

@@ -3,23 +3,90 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from selftaught.errors import InputError
 from selftaught.seeds import rng_for
 from selftaught.spaces import Candidate, chain_depth, macro_stack, nasnet_cells, nb201_cell
-from selftaught.spaces.nb201 import OPERATIONS
+from selftaught.spaces.nb201 import EDGES, OPERATIONS
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 
 
-def test_the_cells_of_nas_bench_201_fall_into_5390_expressions() -> None:
+@cache
+def cells_by_key() -> dict[str, list[Candidate]]:
     space = nb201_cell()
     names = [parameter.name for parameter in space.parameters]
-    cells = [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(OPERATIONS, repeat=6)]
-    assert len({space.encode(cell) for cell in cells}) == 15_625 == space.size()
-    assert len({space.key(cell) for cell in cells}) == 5390
+    found: dict[str, list[Candidate]] = {}
+    for chosen in itertools.product(OPERATIONS, repeat=6):
+        cell = dict(zip(names, chosen, strict=True))
+        found.setdefault(space.key(cell), []).append(cell)
+    return found
+
+
+def outputs(cell: Candidate) -> NDArray[np.float64]:
+    """What a cell computes of one number, for each of the 720 ways of giving out six weights to the convolutions."""
+    weights = np.array(list(itertools.permutations((0.31, 0.67, 1.13, 1.71, 2.39, 3.01))))
+    nodes = [np.full(len(weights), 0.8), *(np.zeros(len(weights)) for _ in range(3))]
+    for edge, ((source, target), operation) in enumerate(zip(EDGES, cell.values(), strict=True)):
+        value = nodes[source]
+        if operation == "skip_connect":
+            nodes[target] = nodes[target] + value
+        elif operation == "avg_pool_3x3":
+            nodes[target] = nodes[target] + 0.45 * value
+        elif operation != "none":
+            made = np.sin(weights[:, edge] * value + (0.3 if operation == "nor_conv_1x1" else 0.9))
+            # By convention nothing comes of an empty node.
+            nodes[target] = nodes[target] + np.where(value == 0, 0.0, made)
+    return nodes[3]
+
+
+def same_network(one: Candidate, two: Candidate) -> bool:
+    """Whether some way of giving out the weights makes the second cell compute what the first does."""
+    return bool(np.isclose(outputs(two), outputs(one)[0], rtol=0, atol=1e-12).any())
+
+
+def test_cells_share_a_key_exactly_where_they_are_the_same_network() -> None:
+    """The oracle gives the convolutions all 720 orders of six weights and compares what comes out."""
+    groups = list(cells_by_key().values())
+    assert (sum(map(len, groups)), len(groups)) == (15_625, 5_044)
+    rng = rng_for(0)
+    several = [group for group in groups if len(group) > 1]
+    for place in rng.choice(len(several), 150, replace=False):
+        one, two = (several[place][int(k)] for k in rng.choice(len(several[place]), 2, replace=False))
+        assert same_network(one, two), (one, two)
+    keys = list(cells_by_key())
+    apart = 0
+    for place in rng.choice(len(keys), 150, replace=False):
+        cell = cells_by_key()[keys[place]][0]
+        for near in nb201_cell().neighbours(cell)[::3]:
+            assert same_network(cell, near) == (nb201_cell().key(near) == keys[place]), (cell, near)
+            apart += nb201_cell().key(near) != keys[place]
+    assert apart > 500
+
+
+def test_a_convolution_used_twice_is_not_two_convolutions() -> None:
+    twice, two = (nb201_cell().decode(text) for text in (
+        "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|skip_connect~1|nor_conv_3x3~2|",
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|skip_connect~1|skip_connect~2|",
+    ))  # fmt: skip
+    assert nb201_cell().key(twice) == "nor_conv_3x3#1(x)+nor_conv_3x3#2(x)"
+    assert nb201_cell().key(two) == "nor_conv_3x3#1(x)+nor_conv_3x3#1(x)"
+
+
+def test_an_identity_may_stand_anywhere_after_the_first_layer_of_its_stage() -> None:
+    space = macro_stack()
+
+    def key(text: str) -> str:
+        return space.key(space.decode(text))
+
+    assert key("22212202") == key("22212220") != key("22212022")
+    assert key("01010110") == key("01001101")
+    assert len({space.key(space.decode("".join(text))) for text in itertools.product("012", repeat=8)}) == 3969
 
 
 def test_a_published_cell_reads_and_writes_itself() -> None:

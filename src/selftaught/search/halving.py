@@ -26,7 +26,8 @@ class SuccessiveHalving(BaseSearcher):
     Candidates carry one parameter more, "budget", which the objective reads: epochs, examples, whatever grows. Trials
     on the smallest budget come from a searcher of any kind, which learns from those trials only. Whenever some
     candidate is among the best 1/eta told at its budget and was not raised yet, it is raised next, highest budgets
-    first; nothing waits for a round to be complete. Its trial names the one on the lower budget as its parent.
+    first; nothing waits for a round to be complete. Its trial names the one on the lower budget as its parent. The best
+    of a study is the best of those tried on the largest budget.
 
     Args:
         space: of the candidates without a budget; a `ChoiceSpace`.
@@ -42,6 +43,9 @@ class SuccessiveHalving(BaseSearcher):
     >>> SuccessiveHalving(mlp(), budgets=(1, 3, 9)).ask(0).candidate["budget"]
     1
     """
+
+    #: tells a study where the budget is, so that it picks among the trials that had most of it
+    budget_parameter = BUDGET
 
     def __init__(
         self,

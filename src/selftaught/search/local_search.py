@@ -14,6 +14,8 @@ from selftaught.trial import Trial
 
 __all__ = ["LocalSearch"]
 
+_LOST = 100  # numbers after which a trial that was asked for and never told counts as lost
+
 
 class LocalSearch(BaseSearcher):
     """Try all neighbours of a candidate in random order and move to the first strictly better one.
@@ -66,7 +68,7 @@ class LocalSearch(BaseSearcher):
         self._next = 0  # the first place of the list that is not known
 
     def _propose(self, number: int, rng: np.random.Generator) -> tuple[Any, int | None]:
-        taken = {text for other, text in self._asked.items() if other != number}
+        taken = {text for other, text in self._asked.items() if other != number and other > number - _LOST}
         for place in range(self._next, len(self._list)):
             text = self._texts[place]
             if text not in self._known and text not in taken:

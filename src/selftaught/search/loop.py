@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from selftaught.errors import InputError, ResumeError, require_one_of
 from selftaught.runners import Inline, Objective, Outcome, Processes, Runner
 from selftaught.search.registry import DEFAULT, make_searcher
-from selftaught.search.rewards import Direction, values_of
+from selftaught.search.rewards import Direction, as_told, values_of
 from selftaught.search.searcher import Searcher, value_of
 from selftaught.search.study import Study
 from selftaught.spaces import Space
@@ -67,8 +67,8 @@ def search(
         store: a URL or the path of a SQLite file, an open `Store`, or None to keep nothing.
         study: the study's name in the store.
         direction: "minimise" negates scores once, on their way in.
-        objectives: several things to search for: names of metrics, or "score" -> direction. The searcher must be one
-            for several objectives.
+        objectives: several things to search for: names of metrics, or "score" -> direction, which is then that of the
+            study. The searcher must be one for several objectives.
         repeats: "reuse" the score of the same candidate, "reuse-equal" that of one with the same `Space.key`, or
             "evaluate" it anew, where scores are noisy. Repeats count as trials in any case.
         enqueue: candidates to try first.
@@ -94,13 +94,19 @@ def search(
     goals = dict(objectives or {})
     for name, way in goals.items():
         require_one_of(f"direction of {name}", way, get_args(Direction))
+    if direction == "minimise" and goals.get("score") == "maximise":
+        raise InputError("the direction is 'minimise', but objectives say that the score is maximised; leave one out")
+    direction = goals.get("score", direction)
+    told_goals = as_told(goals, direction)
     if isinstance(searcher, str):
-        given: dict[str, Any] = {**(options or {}), "budget": trials, "objectives": goals}
+        given: dict[str, Any] = {**(options or {}), "budget": trials, "objectives": told_goals}
         searcher = make_searcher(searcher, space, seed=seed, **given)
     elif options:
         raise InputError("options belong to a searcher chosen by its name; give them to your own when you make it")
     elif goals and not getattr(searcher, "objectives", None):
         raise InputError("this searcher takes one objective; for several choose nsga2 or tpe")
+    elif goals and getattr(searcher, "objectives", None) != told_goals:
+        raise InputError(f"make your searcher with objectives={told_goals}: it is told scores that are maximised")
     space = searcher.space  # one that adds a parameter, such as a budget, has candidates of its own
     for candidate in enqueue:
         space.validate(candidate)
@@ -109,12 +115,13 @@ def search(
         loop = _Loop(
             space=space, searcher=searcher, runner=at_work, ledger=ledger, trials=trials,
             until=None if seconds is None else time.monotonic() + seconds, minimise=direction == "minimise",
-            goals=goals, repeats=repeats, on_trial=on_trial,
+            goals=told_goals, repeats=repeats, on_trial=on_trial,
             how_to_repeat=how_to_repeat or (lambda trial: f"study.evaluate({trial.number})"),
         )  # fmt: skip
         told = loop.run(enqueue)
     remarks = getattr(searcher, "remarks", None)
-    return Study(space, told, direction, goals, tuple(remarks(len(told))) if remarks else (), objective)
+    said = tuple(remarks(len(told))) if remarks else ()
+    return Study(space, told, direction, goals, said, objective, getattr(searcher, "budget_parameter", None))
 
 
 def _check(trials: int, workers: int, seconds: float | None, trial_seconds: float | None, runner: Any) -> None:

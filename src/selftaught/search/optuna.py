@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,17 +65,25 @@ class SearcherSampler(BaseSampler):
         self._shape: Mapping[str, BaseDistribution] | None = None
         self._told: set[int] = set()
         self._common = optuna.search_space.IntersectionSearchSpace(include_pruned=True)
+        self._lock = threading.RLock()  # `optimize(n_jobs=...)` asks from several threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def reseed_rng(self) -> None:
         """Nothing to do: random numbers follow from a trial's number."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions of the parameters that the searcher chooses."""
-        if study._is_multi_objective():
+        if len(study.directions) > 1:
             raise InputError("our searchers take one objective; for several use Optuna's NSGAIISampler or TPESampler")
         if self._given is not None:
             return {p.name: CategoricalDistribution(p.choices) for p in self._given.parameters}
-        common = self._common.calculate(study)
+        with self._lock:
+            common = self._common.calculate(study)
         return {name: found for name, found in sorted(common.items()) if _choices(found)}
 
     def sample_relative(
@@ -83,8 +92,8 @@ class SearcherSampler(BaseSampler):
         """Return what the searcher asks for."""
         if not search_space:
             return {}
-        searcher = self._up_to_date(study, search_space)
-        return dict(searcher.ask(trial.number).candidate)
+        with self._lock:
+            return dict(self._up_to_date(study, search_space).ask(trial.number).candidate)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -58,8 +58,9 @@ class PolicyGradient(BaseSearcher):
     weights by Adam along ``(r - b) grad log p(candidate)``, where b is a moving average of the rewards that already
     holds r. PPO (arXiv 1707.06347): a batch is drawn from one policy; when all of it is told, the advantages r - b are
     divided by their standard deviation and the weights take `passes` steps along the clipped objective, in which the
-    ratio is that of the whole candidate's probabilities. A batch is the trials numbered k B to k B + B - 1; those
-    that failed drop out.
+    ratio is that of the whole candidate's probabilities. A batch is the next B trials told, in the order of their
+    numbers; those that failed count and drop out. (With several workers some of a batch were drawn before the last
+    step; the ratio is to the policy that the step starts from.)
 
     Scores are best given in per cent: REINFORCE steps do not depend on the unit but for Adam's 1e-8.
 
@@ -74,7 +75,7 @@ class PolicyGradient(BaseSearcher):
         batch: B, trials of a PPO batch.
         passes: PPO steps a batch.
         clip: the ratio counts within [1 - clip, 1 + clip].
-        entropy: weight of the entropy in PPO's objective.
+        entropy: weight of the policy's entropy beside the reward.
         units: of the LSTM.
         budget: trials that the search will have, where that is known; used for the default rate only.
 
@@ -115,8 +116,7 @@ class PolicyGradient(BaseSearcher):
         self._weights = self._policy.initial(rng_for(seed, "policy"))
         self._adam = Adam(self.rate)
         self._baseline = MovingBaseline(baseline)
-        self._waiting: dict[int, tuple[Trial, float] | None] = {}  # PPO: told, of batches not yet whole
-        self._batches = 0
+        self._waiting: list[tuple[Trial, float | None]] = []  # PPO: told, of a batch that is not yet whole
 
     def _check(self, baseline: float, units: int) -> None:
         for name, number, least in (("batch", self.batch, 1), ("passes", self.passes, 1), ("units", units, 1)):
@@ -136,8 +136,7 @@ class PolicyGradient(BaseSearcher):
 
     def _learn(self, trial: Trial, value: float) -> None:
         if self.algorithm == "ppo":
-            self._waiting[trial.number] = (trial, value)
-            self._finish_batches()
+            self._wait(trial, value)
             return
         advantage = value - self._baseline.update(value)
         walk = follow(self._policy, self._weights, trial.candidate)
@@ -145,18 +144,14 @@ class PolicyGradient(BaseSearcher):
 
     def _note_failure(self, trial: Trial) -> None:
         if self.algorithm == "ppo":
-            self._waiting[trial.number] = None
-            self._finish_batches()
+            self._wait(trial, None)
 
-    def _finish_batches(self) -> None:
-        """Learn from every batch that is whole, in order."""
-        while True:
-            numbers = range(self._batches * self.batch, (self._batches + 1) * self.batch)
-            if any(number not in self._waiting for number in numbers):
-                return
-            self._batches += 1
-            told = [self._waiting.pop(number) for number in numbers]
-            self._learn_batch([entry for entry in told if entry is not None])
+    def _wait(self, trial: Trial, value: float | None) -> None:
+        """Keep a trial until its batch is whole; then learn from the batch."""
+        self._waiting.append((trial, value))
+        if len(self._waiting) == self.batch:
+            told, self._waiting = sorted(self._waiting, key=lambda entry: entry[0].number), []
+            self._learn_batch([(each, found) for each, found in told if found is not None])
 
     def _learn_batch(self, told: list[tuple[Trial, float]]) -> None:
         if not told:

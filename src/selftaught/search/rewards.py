@@ -14,7 +14,7 @@ from selftaught.errors import InputError, require_one_of
 from selftaught.search.searcher import value_of
 from selftaught.trial import Trial
 
-__all__ = ["Direction", "LatencyReward", "RewardForm", "pareto_front", "values_of"]
+__all__ = ["Direction", "LatencyReward", "RewardForm", "as_told", "pareto_front", "values_of"]
 
 RewardForm = Literal["hard", "soft", "absolute"]
 Direction = Literal["maximise", "minimise"]
@@ -43,7 +43,8 @@ class LatencyReward:
         floor: latencies below this share of the target count as it, so that cells that do nothing do not win.
 
     Raises:
-        InputError: an unknown form, a target that is missing or not above 0, a slope that is not below 0.
+        InputError: an unknown form, a target that is missing or not above 0, an exponent that is not finite, a slope
+            that is not below 0.
 
     >>> reward = LatencyReward(10.0)
     >>> reward(90.0, 5.0), reward(90.0, 20.0)
@@ -63,6 +64,8 @@ class LatencyReward:
         if not 0 <= self.floor < 1:
             raise InputError(f"floor must be in [0, 1), got {self.floor}")
         alpha, beta = self.exponents
+        if not (math.isfinite(alpha) and math.isfinite(beta)):
+            raise InputError(f"alpha and beta must be finite, got {alpha} and {beta}")
         if self.form == "absolute" and not beta < 0:
             raise InputError(f"the absolute form needs a beta below 0, got {beta}: it is what being off target costs")
         equal = self.form != "absolute" and alpha == beta
@@ -110,6 +113,18 @@ def values_of(trial: Trial, objectives: Mapping[str, Direction]) -> list[float] 
     measured = {"score": score, **trial.score.metrics}
     found = [measured.get(name, math.nan) * (-1 if way == "minimise" else 1) for name, way in objectives.items()]
     return found if all(math.isfinite(value) for value in found) else None
+
+
+def as_told(objectives: Mapping[str, Direction], direction: Direction) -> dict[str, Direction]:
+    """Return the objectives as they are on trials, whose score was negated on its way in where it is minimised.
+
+    >>> as_told({"score": "minimise", "ms": "minimise"}, "minimise")
+    {'score': 'maximise', 'ms': 'minimise'}
+    """
+    found = dict(objectives)
+    if direction == "minimise" and "score" in found:
+        found["score"] = "maximise" if found["score"] == "minimise" else "minimise"
+    return found
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Mapping[str, Direction]) -> list[Trial]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from selftaught.errors import InputError
 from selftaught.runners import Objective
-from selftaught.search.rewards import Direction, pareto_front
+from selftaught.search.rewards import Direction, as_told, pareto_front
 from selftaught.search.searcher import value_of
 from selftaught.spaces import Space
 from selftaught.trial import Trial
@@ -32,6 +32,7 @@ class Study:
         objectives: what was searched for where it is several things: metric or "score" -> direction.
         remarks: what is worth knowing of the search, one sentence each.
         objective: what was evaluated, where it is at hand.
+        budget: the parameter that says how much each trial might spend, where there is one.
     """
 
     space: Space
@@ -40,6 +41,7 @@ class Study:
     objectives: Mapping[str, Direction] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     objective: Objective | None = field(default=None, repr=False)
+    budget: str | None = None
 
     @cached_property
     def succeeded(self) -> list[Trial]:
@@ -52,8 +54,16 @@ class Study:
         return [trial for trial in self.trials if value_of(trial) is None]
 
     @cached_property
+    def eligible(self) -> list[Trial]:
+        """The trials that a pick is made from: those that succeeded, on the largest budget where there are budgets."""
+        if self.budget is None or not self.succeeded:
+            return self.succeeded
+        most = max(trial.candidate[self.budget] for trial in self.succeeded)
+        return [trial for trial in self.succeeded if trial.candidate[self.budget] == most]
+
+    @cached_property
     def best(self) -> Trial:
-        """The trial with the highest score, the first told on ties.
+        """The eligible trial with the highest score, the first told on ties.
 
         Raises:
             InputError: every trial failed; with the commonest reason.
@@ -62,12 +72,12 @@ class Study:
             reasons = Counter(trial.error or "no score" for trial in self.failed).most_common(1)
             said = f"all {len(self.trials)} failed, most often: {reasons[0][0]}" if reasons else "there are none"
             raise InputError(f"no trial has a score: {said}")
-        return max(self.succeeded, key=lambda trial: value_of(trial) or 0.0)
+        return max(self.eligible, key=lambda trial: value_of(trial) or 0.0)
 
     def top(self, count: int = 5) -> list[Trial]:
-        """Return the best trials of different candidates, best first: what to train again on the full task."""
+        """Return the best eligible trials of different candidates, best first: what to train again on the full task."""
         ranked: dict[str, Trial] = {}
-        for trial in sorted(self.succeeded, key=lambda trial: -(value_of(trial) or 0.0)):
+        for trial in sorted(self.eligible, key=lambda trial: -(value_of(trial) or 0.0)):
             ranked.setdefault(self.space.encode(trial.candidate), trial)
         return list(ranked.values())[:count]
 
@@ -96,7 +106,7 @@ class Study:
         chosen = objectives or self.objectives
         if not chosen:
             raise InputError('name the objectives, such as {"score": "maximise", "latency_ms": "minimise"}')
-        return pareto_front(self.trials, chosen)
+        return pareto_front(self.trials, as_told(chosen, self.direction))
 
     def evaluate(self, number: int) -> Any:
         """Evaluate the candidate of a trial again, here: what it raised before is raised as it is.

@@ -12,6 +12,7 @@ __all__ = ["BLOCKS", "macro_stack"]
 #: by the digit of the text form
 BLOCKS = ("identity", "mbconv_k3_e3", "mbconv_k5_e6")
 _LAYERS = 8
+_STAGES = (2, 3, 3)
 
 
 def macro_stack() -> ChoiceSpace:
@@ -20,11 +21,15 @@ def macro_stack() -> ChoiceSpace:
     A choice is the identity, or a MobileNetV2 block of kernel 3 and expansion 3, or of kernel 5 and expansion 6. The
     text of a stack is eight digits, 0 to 2.
 
+    The layers form stages of 2, 3 and 3; the first of a stage changes the width, so that its identity is a projection,
+    and the others keep it. Where in the rest of its stage an identity stands makes no difference: such stacks share a
+    key, of which there are 3,969, as many as the table has different rows.
+
     >>> macro_stack().decode("22212202")["layer 7"]
     'identity'
     """
-    names = (f"layer {k + 1}" for k in range(_LAYERS))
-    return ChoiceSpace("macro", tuple(Parameter(name, BLOCKS) for name in names), text=TextForm(_write, _read))
+    layers = tuple(Parameter(f"layer {k + 1}", BLOCKS) for k in range(_LAYERS))
+    return ChoiceSpace("macro", layers, text=TextForm(_write, _read), canonical=_key)
 
 
 def _write(stack: Candidate) -> str:
@@ -38,3 +43,9 @@ def _read(text: str) -> dict[str, Choice]:
     if len(text) < _LAYERS:
         raise InputError(f"{text!r} at position {len(text)}: a stack is {_LAYERS} digits, got {len(text)}")
     return {f"layer {k + 1}": BLOCKS[int(mark)] for k, mark in enumerate(text)}
+
+
+def _key(stack: Candidate) -> str:
+    text = _write(stack)
+    stages = (text[sum(_STAGES[:k]) : sum(_STAGES[: k + 1])] for k in range(len(_STAGES)))
+    return " ".join(stage[0] + stage[1:].replace("0", "") for stage in stages)
