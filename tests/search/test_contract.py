@@ -60,7 +60,7 @@ def test_replay_in_a_new_process() -> None:
     """All at once: starting a process takes longer than a replay."""
 
     def each(seed: int) -> Searcher:
-        return _All([maker(name, PLAIN)(seed) for name in VARIANTS])
+        return _All([maker(name, space)(seed) for space in (PLAIN, MIXED) for name in VARIANTS])
 
     check_replay_in_a_new_process(each, trials=24)
 

@@ -149,7 +149,7 @@ def test_nsga2_finds_both_ends_of_a_front() -> None:
         return Score(float(threes), {"cost": float(sum(candidate.values()))})
 
     goals = {"score": "maximise", "cost": "minimise"}
-    study = search(two, PLAIN, trials=150, searcher="nsga2", seed=0, objectives=goals, options={"population_size": 20})
+    study = search(two, PLAIN, trials=120, searcher="nsga2", seed=0, objectives=goals, options={"population_size": 20})
     front = {(t.score.value, t.score.metrics["cost"]) for t in study.pareto()}
     assert min(cost for _, cost in front) <= 2
     assert max(score for score, _ in front) >= 3
@@ -174,6 +174,16 @@ def test_a_score_that_is_minimised_is_one_of_several_objectives() -> None:
     own = OptunaSearcher(PLAIN, sampler="nsga2", objectives=goals)
     with pytest.raises(InputError, match=r"make your searcher with objectives=\{'score': 'maximise'"):
         search(two, PLAIN, searcher=own, objectives=goals)
+
+
+def test_a_package_that_a_sampler_lacks_is_named() -> None:
+    class Lacking(optuna.samplers.RandomSampler):
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            raise ImportError("Tried to import 'cmaes' but failed.\nInstall it.")
+
+    searcher = OptunaSearcher(PLAIN, sampler=Lacking)
+    with pytest.raises(InputError, match=r"lacks a package of its own: Tried to import 'cmaes' but failed\. Install"):
+        searcher.ask(0)
 
 
 # ---- export

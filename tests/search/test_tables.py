@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from selftaught.claims.known_spaces import TABLES, hidden, known_space, search_known
+from selftaught.claims.statistics import mean_interval
 from selftaught.errors import DataError
 from selftaught.search import LatencyReward, search
 from selftaught.seeds import rng_for
@@ -40,57 +41,134 @@ def test_the_tables_are_the_published_ones() -> None:
 def test_parameters_of_a_cell_follow_from_its_convolutions() -> None:
     """The published formula, on every row that has the column; it ties the parser to the table."""
     cells = known_space("nb201")
-    for text in list(cells.rows)[::50]:
+    found = cells.columns["c10_mparams"]
+    wanted = []
+    for text in cells.rows:
         cell = cells.space.decode(text)
-        found = cells.value(cell, "c10_mparams")
         kinds = [sum(choice == kind for choice in cell.values()) for kind in ("nor_conv_3x3", "nor_conv_1x1")]
-        wanted = 73_306 + 5 * sum(kinds[0] * (9 * c * c + 2 * c) + kinds[1] * (c * c + 2 * c) for c in (16, 32, 64))
-        assert np.isnan(found) or found == pytest.approx(wanted / 1e6, abs=5e-5)
+        wanted.append(
+            73_306 + 5 * sum(kinds[0] * (9 * c * c + 2 * c) + kinds[1] * (c * c + 2 * c) for c in (16, 32, 64))
+        )
+    known = ~np.isnan(found)
+    assert known.sum() == 9445
+    assert np.abs(found - np.array(wanted) / 1e6)[known].max() <= 5.0001e-5
+
+
+@here
+def test_candidates_of_one_key_are_one_network_in_the_tables() -> None:
+    """Stacks of one key have one row, to the last digit; cells of one key, which were trained each, have one size."""
+    stacks = known_space("macro")
+    rows: dict[str, set[tuple[float, ...]]] = {}
+    for text, place in stacks.rows.items():
+        key = stacks.space.key(stacks.space.decode(text))
+        rows.setdefault(key, set()).add(tuple(float(column[place]) for column in stacks.columns.values()))
+    assert len(rows) == len(set().union(*rows.values())) == 3969
+    assert {len(same) for same in rows.values()} == {1}
+    cells = known_space("nb201")
+    sizes: dict[str, set[float]] = {}
+    scores: dict[str, list[float]] = {}
+    for text, place in cells.rows.items():
+        key = cells.space.key(cells.space.decode(text))
+        size, score = (float(cells.columns[name][place]) for name in ("c10_mparams", "c10_val_12"))
+        sizes.setdefault(key, set()).update([] if np.isnan(size) else [size])
+        scores.setdefault(key, []).append(score)
+    assert max(len(same) for same in sizes.values()) == 1
+    assert max(np.std(same) for same in scores.values()) < 2.0  # 4.1 in the classes of the table, 2.9 by expression
+
+
+#: no searcher was developed on the seeds from here on
+FIRST_SEED = 20_000
 
 
 @cache
 def found(searcher: str, trials: int = 100, seeds: int = 40, table: str = "nb201", **options: Any) -> dict[str, Any]:
-    """Means over seeds of what the pick is worth; operators and edges are shuffled and renamed by the seed."""
+    """Per seed what the pick is worth; operators and edges are shuffled and renamed by the seed."""
     rows = [
-        search_known(known_space(table), searcher, seed=seed, trials=trials, options=options) for seed in range(seeds)
+        search_known(known_space(table), searcher, seed=FIRST_SEED + k, trials=trials, options=options)
+        for k in range(seeds)
     ]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-#: searcher -> options, seeds, the measured row and its deviations for CIFAR-10, CIFAR-100 and ImageNet16-120
+#: name -> searcher, options, seeds of the default run, the measured row of CIFAR-10, CIFAR-100 and ImageNet16-120
+#: over 500 seeds (TPE 60), and its deviations
 ROWS: dict[str, tuple[str, dict[str, Any], int, tuple[float, float, float], tuple[float, float, float]]] = {
-    "random": ("random", {}, 60, (93.75, 71.16, 44.75), (0.35, 1.02, 1.17)),
-    "evolution 10/3": ("regularized-evolution", {"population": 10}, 60, (93.92, 71.77, 45.30), (0.46, 1.32, 1.46)),
-    "evolution 64/16": ("regularized-evolution", {}, 60, (94.00, 71.9, 45.45), (0.35, 1.1, 1.2)),
+    "random": ("random", {}, 30, (93.75, 71.16, 44.75), (0.35, 1.02, 1.17)),
+    "evolution 10/3": ("regularized-evolution", {"population": 10}, 30, (93.92, 71.77, 45.30), (0.46, 1.32, 1.46)),
+    "evolution 64/16": ("regularized-evolution", {}, 30, (94.00, 71.9, 45.45), (0.35, 1.1, 1.2)),
     "non-ageing": (
-        "regularized-evolution", {"population": 10, "removal": "worst"}, 60, (94.06, 72.2, 45.6), (0.4, 1.2, 1.3),
+        "regularized-evolution", {"population": 10, "removal": "worst"}, 20, (94.06, 72.2, 45.6), (0.4, 1.2, 1.3),
     ),
-    "reinforce 0.1": ("policy-gradient", {}, 30, (93.94, 71.92, 45.45), (0.38, 1.12, 1.18)),
-    "reinforce 0.05": ("policy-gradient", {"rate": 0.05}, 30, (93.90, 71.71, 45.36), (0.30, 1.03, 1.11)),
-    "ppo 0.1": ("policy-gradient", {"algorithm": "ppo"}, 20, (93.95, 71.92, 45.50), (0.34, 1.03, 1.07)),
-    "local search": ("local-search", {}, 60, (94.16, 72.51, 45.75), (0.28, 0.93, 0.90)),
-    "tpe": ("tpe", {}, 5, (94.17, 72.63, 46.13), (0.24, 0.87, 0.61)),
+    "reinforce 0.1": ("policy-gradient", {}, 15, (93.94, 71.92, 45.45), (0.38, 1.12, 1.18)),
+    "ppo 0.1": ("policy-gradient", {"algorithm": "ppo"}, 5, (93.95, 71.92, 45.50), (0.34, 1.03, 1.07)),
+    "local search": ("local-search", {}, 30, (94.16, 72.51, 45.75), (0.28, 0.93, 0.90)),
+    "tpe": ("tpe", {}, 3, (94.17, 72.63, 46.13), (0.24, 0.87, 0.61)),
 }  # fmt: skip
 
 
-@here
-@pytest.mark.parametrize("name", ROWS)
-def test_a_sampler_gives_its_measured_row(name: str) -> None:
+def check_row(name: str, seeds: int) -> None:
     """Within four standard errors; the shuffle is no help and no harm, since none of them sees order or names."""
-    searcher, options, seeds, row, deviations = ROWS[name]
+    searcher, options, _, row, deviations = ROWS[name]
     rows = found(searcher, seeds=seeds, **options)
     for column, mean, deviation in zip(TABLES["nb201"].reports, row, deviations, strict=True):
         assert rows[column].mean() == pytest.approx(mean, abs=4 * deviation / seeds**0.5), column
 
 
 @here
+@pytest.mark.parametrize("name", ROWS)
+def test_a_sampler_gives_its_measured_row(name: str) -> None:
+    check_row(name, ROWS[name][2])
+
+
+@here
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_a_sampler_gives_its_measured_row_over_200_seeds(name: str) -> None:
+    check_row(name, 200)
+
+
+@here
 def test_our_surrogate_finds_what_the_signal_can_show() -> None:
-    rows = found("pairwise", seeds=8)
+    rows = found("pairwise", seeds=4)
     means = [rows[column].mean() for column in TABLES["nb201"].reports]
-    assert means[0] >= 94.17
-    assert means[1] >= 72.4
-    assert means[2] >= 45.8
+    assert means[0] >= 94.1
+    assert means[1] >= 72.2
+    assert means[2] >= 45.6
     assert (rows["signal"] == 84.892).mean() >= 0.5
+
+
+#: searcher, options, and the least that its mean over 200 seeds may be
+LEAST: dict[str, tuple[str, dict[str, Any], tuple[float, float, float]]] = {
+    "evolution": ("regularized-evolution", {}, (93.8, 71.5, 45.1)),
+    "controller": ("policy-gradient", {}, (93.75, 71.4, 45.0)),
+    "controller, an LSTM": ("policy-gradient", {"policy": "autoregressive"}, (93.75, 71.4, 45.0)),
+}
+
+
+@here
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEAST)
+def test_a_searcher_passes_its_mark_and_random_search_over_200_seeds(name: str) -> None:
+    searcher, options, least = LEAST[name]
+    rows, control = found(searcher, seeds=200, **options), found("random", seeds=200)
+    for column, mark in zip(TABLES["nb201"].reports, least, strict=True):
+        assert rows[column].mean() >= mark, column
+        assert mean_interval(rows[column] - control[column])[0] > 0, column
+    assert control["c10_test_200"].mean() == pytest.approx(93.7, abs=0.1)
+    others = [found(searcher, seeds=200, table="macro", **options), found("random", seeds=200, table="macro")]
+    assert mean_interval(others[0]["mean_acc"] - others[1]["mean_acc"])[0] > 0
+
+
+@here
+@pytest.mark.slow
+def test_our_surrogate_is_at_least_tpe_over_200_seeds() -> None:
+    ours, tpe = found("pairwise", seeds=200), found("tpe", seeds=200)
+    assert mean_interval(ours["signal"] - tpe["signal"])[0] > 0, "on what it searches for"
+    for column in TABLES["nb201"].reports:
+        # Beyond the signal's own best there is nothing to find, so test columns may only tie.
+        assert mean_interval(ours[column] - tpe[column])[1] > 0, column
+    ours, tpe = (found(name, seeds=200, table="macro") for name in ("pairwise", "tpe"))
+    assert mean_interval(ours["mean_acc"] - tpe["mean_acc"])[1] > 0
 
 
 @here
@@ -112,6 +190,17 @@ def test_the_second_table_ranks_them_alike() -> None:
     assert means["random"] == pytest.approx(92.80, abs=4 * 0.16 / 30**0.5)
     assert means["local-search"] == pytest.approx(92.96, abs=4 * 0.16 / 30**0.5)
     assert means["regularized-evolution"] > means["random"]
+
+
+@here
+def test_noise_is_on_what_is_seen_and_not_on_what_is_reported() -> None:
+    cells = known_space("nb201")
+    seen = search_known(cells, "random", seed=1, trials=30, noise=5.0)
+    again, plain = (search_known(cells, "random", seed=1, trials=30, noise=noise) for noise in (5.0, 0.0))
+    assert seen == again
+    assert seen["signal"] not in cells.columns["c10_val_12"]
+    assert plain["signal"] in cells.columns["c10_val_12"]
+    assert seen["c10_test_200"] in cells.columns["c10_test_200"]
 
 
 @here

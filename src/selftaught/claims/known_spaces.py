@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,7 @@ def search_known(
     options: Mapping[str, Any] | None = None,
     signal: str | None = None,
     reports: Sequence[str] | None = None,
+    noise: float = 0.0,
 ) -> dict[str, float]:
     """Search a known space, shuffled and renamed by the seed; return what the pick by the signal is worth.
 
@@ -132,9 +134,10 @@ def search_known(
         options: of the searcher.
         signal: another column to search on.
         reports: other columns to report.
+        noise: standard deviation of what is added to the signal at every evaluation, repeats included.
 
     Returns:
-        "signal", the repeats, and every reported column.
+        "signal" as it was seen, the repeats, and every reported column of the pick.
     """
     space, back = hidden(known.space, seed)
     column = signal or known.signal
@@ -143,16 +146,15 @@ def search_known(
         found = {back[name][0]: back[name][1][choice] for name, choice in candidate.items()}
         return {parameter.name: found[parameter.name] for parameter in known.space.parameters}
 
+    evaluations = count()
+
+    def seen(candidate: Candidate) -> float:
+        drawn = rng_for(seed, "noise", next(evaluations)).normal() if noise else 0.0
+        return known.value(true(candidate), column) + noise * drawn
+
     study = search(
-        lambda candidate: known.value(true(candidate), column), space, trials=trials, searcher=searcher, seed=seed,
-        options=options, repeats="evaluate",
+        seen, space, trials=trials, searcher=searcher, seed=seed, options=options, repeats="evaluate"
     )  # fmt: skip
     pick = true(study.best.candidate)
     found = {"signal": study.best_value, "repeats": float(study.repeats)}
     return found | {name: known.value(pick, name) for name in reports or known.reports}
-
-
-def with_noise(known: KnownSpace, deviation: float, seed: int) -> KnownSpace:
-    """Return the space with normal noise on its signal, drawn once a candidate."""
-    noisy = known.columns[known.signal] + deviation * rng_for(seed, "noise").standard_normal(len(known.rows))
-    return replace(known, columns={**known.columns, known.signal: noisy})

@@ -234,7 +234,8 @@ class _Loop:
             if not self.at_work or self._late():
                 return self.told
             for outcome in self.runner.collect(self._patience()):
-                self._end(self.at_work.pop(outcome.number), outcome)
+                if outcome.number in self.at_work:  # a runner of one's own may still hold trials of an earlier search
+                    self._end(self.at_work.pop(outcome.number), outcome)
 
     def _may_ask(self) -> bool:
         room = len(self.at_work) < self.runner.workers

@@ -28,8 +28,9 @@ SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "nsga2": ("NSGAIISampler", {}),
     "nsga3": ("NSGAIIISampler", {}),
     "gp": ("GPSampler", {}),
-    "cma-es": ("CmaEsSampler", {}),
-    "qmc": ("QMCSampler", {}),
+    # These two read ordered parameters only and draw the others at random, which the page on search says once.
+    "cma-es": ("CmaEsSampler", {"warn_independent_sampling": False}),
+    "qmc": ("QMCSampler", {"warn_independent_sampling": False}),
 }
 _STATELESS = ("TPESampler", "RandomSampler", "GPSampler")  # everything they know is in the trials' values
 
@@ -53,6 +54,15 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+@contextmanager
+def _packages() -> Iterator[None]:
+    """Say in one line which package a sampler lacks: cmaes for CMA-ES, torch for GP."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"the sampler lacks a package of its own: {' '.join(str(error).split())[:200]}") from None
 
 
 def distribution_of(parameter: Parameter) -> Any:
@@ -130,14 +140,19 @@ class OptunaSearcher(BaseSearcher):
             raise InputError(f"the sampler does not take these options: {error}") from None
 
     def _propose(self, number: int, rng: np.random.Generator) -> tuple[Any, int | None]:
-        with quiet():
+        with quiet(), _packages():
             # What a sampler notes in the study while it is asked must not stay: only what is told may.
-            study = self._study if self._stateless else copy.deepcopy(self._study)
+            study = self._study if self._stateless else self._copied()
             trial = self._begin(study, number)
             candidate = self._choices.complete({}, lambda parameter: self._suggested(trial, parameter))
             if self._stateless:
                 study.tell(trial, state=self._optuna.trial.TrialState.FAIL)  # it comes back when it is told
         return candidate, None
+
+    def _copied(self) -> Any:
+        """Return a copy of the study that shares its trials, which have ended and so never change."""
+        ended = self._study.get_trials(deepcopy=False)
+        return copy.deepcopy(self._study, {id(trial): trial for trial in ended})
 
     def _begin(self, study: Any, number: int) -> Any:
         study.sampler = self._sampler(number)
@@ -148,7 +163,7 @@ class OptunaSearcher(BaseSearcher):
         if self._stateless:
             return {}
         trial = self._begin(self._study, number)
-        notes = dict(self._study.trials[-1].system_attrs)
+        notes = dict(self._study.get_trials(deepcopy=False)[-1].system_attrs)
         self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         return notes
 
@@ -166,7 +181,7 @@ class OptunaSearcher(BaseSearcher):
         active = self._choices.active(trial.candidate)
         params = {p.name: trial.candidate[p.name] for p in active}
         params |= {p.name: p.position(params[p.name]) for p in active if _counted(p)}
-        with quiet():
+        with quiet(), _packages():
             self._study.add_trial(
                 self._optuna.trial.create_trial(
                     values=values, params=params, distributions={p.name: distribution_of(p) for p in active},
@@ -175,5 +190,5 @@ class OptunaSearcher(BaseSearcher):
             )  # fmt: skip
 
     def _note_failure(self, trial: Trial) -> None:
-        with quiet():
+        with quiet(), _packages():
             self._notes(trial.number)
