@@ -18,6 +18,7 @@ from selftaught.trial import Score, Trial
 from tests.search.landscapes import MIXED, PLAIN, hill, run
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+COMPLETE = optuna.trial.TrialState.COMPLETE
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -81,7 +82,7 @@ def test_threads_share_a_sampler_and_it_can_be_pickled(name: str) -> None:
     sampler = SearcherSampler(name, space=PLAIN, seed=0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(objective, n_trials=40, n_jobs=4)
-    assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 40
+    assert [trial.state for trial in study.trials] == [COMPLETE] * 40
     study.sampler = pickle.loads(pickle.dumps(sampler))  # noqa: S301
     study.optimize(objective, n_trials=5)
     assert len(study.trials) == 45
@@ -203,11 +204,12 @@ def test_a_study_is_exported_whole(tmp_path: Path) -> None:
     assert loaded.direction == optuna.study.StudyDirection.MINIMIZE
     assert loaded.best_value == study.best_value == 1.0
     assert [trial.params for trial in loaded.trials] == [trial.candidate for trial in study.trials]
-    states = [trial.state == optuna.trial.TrialState.COMPLETE for trial in loaded.trials]
+    states = [trial.state == COMPLETE for trial in loaded.trials]
     assert states == [trial.error is None for trial in study.trials]
     child = next(trial for trial in study.trials if trial.parent is not None)
     attributes = next(t for t in loaded.trials if t.user_attrs["number"] == child.number).user_attrs
     assert attributes["parent"] == child.parent
+    assert {trial.user_attrs["metrics"]["size"] for trial in loaded.get_trials(states=[COMPLETE])} == {2.0}
     with pytest.raises(InputError, match="'ours' already"):
         export_study(study, storage, name="ours")
 

@@ -159,6 +159,7 @@ class Processes:
 
     def _listen(self, worker: _Worker) -> None:
         """Take in what a worker sent; where it sent nothing and is gone, its trial is lost."""
+        gone = not worker.process.is_alive()  # looked at first: what it sent just before its end counts
         try:
             while worker.pipe.poll():
                 message = worker.pipe.recv()
@@ -170,8 +171,8 @@ class Processes:
                     worker.number = None
                     return
         except (EOFError, OSError):
-            worker.process.join()
-        if not worker.process.is_alive():
+            gone = True
+        if gone:
             worker.process.join()
             self._lose(worker, f"its worker process was ended by {_ending(worker.process.exitcode)}")
 

@@ -46,7 +46,8 @@ class SearcherSampler(BaseSampler):
 
     Args:
         searcher: a name of `SEARCHERS`.
-        space: what is searched, where it is known beforehand; conditional parameters need it.
+        space: what is searched, where it is known beforehand; conditional parameters need it. The objective is then to
+            suggest its parameters as categories, with the same choices.
         seed: of all random numbers; drawn once where None.
         options: of the searcher.
 
@@ -156,8 +157,8 @@ def _told(frozen: FrozenTrial, space: Any, sign: int) -> Trial | None:
 def export_study(study: Study, storage: Any, *, name: str = "selftaught") -> optuna.Study:
     """Write a study into a storage of Optuna's, for its dashboard and plots.
 
-    Trials are written in the order in which they ended. Their own number, parent, cost in seconds, metrics and error
-    go with them as user attributes.
+    Trials are written in the order in which they ended. Their own number, parent, cost in seconds and error go with them
+    as user attributes, and what was measured as one of the name "metrics".
 
     Args:
         study: of `search`, on a ChoiceSpace.
@@ -194,7 +195,9 @@ def _frozen(trial: Trial, space: ChoiceSpace, goals: Sequence[str], direction: s
     measured = dict(score.metrics) if score is not None else {}
     if score is not None:
         measured["score"] = -score.value if direction == "minimise" else score.value
-    about = {"number": trial.number, "parent": trial.parent, "cost": trial.cost, "error": trial.error, **measured}
+    about: dict[str, Any] = {
+        "number": trial.number, "parent": trial.parent, "cost": trial.cost, "error": trial.error, "metrics": measured
+    }  # fmt: skip
     return optuna.trial.create_trial(
         state=TrialState.FAIL if score is None else TrialState.COMPLETE,
         values=None if score is None else [measured[name] for name in goals],
