@@ -74,6 +74,23 @@ def tables(quick: bool, seeds: int) -> Rows:
     return rows
 
 
+def page_lines(rows: Rows) -> list[str]:
+    """Return the rows of `tables` as lines of docs/search.md: means and 95 % intervals of what the picks are worth."""
+    found = []
+    for name in COMPARED:
+        cells = [name]
+        for table, columns in ((table, TABLES[table].reports) for table in TABLES):
+            row = next((row for row in rows if row["table"] == table and row["name"] == name), None)
+            for column in columns:
+                if row is None:
+                    cells.append("")
+                    continue
+                low, high = mean_interval(row[column])
+                cells.append(f"{np.mean(row[column]):.2f} [{low:.2f}, {high:.2f}]")
+        found.append(f"| {' | '.join(cells)} |")
+    return found
+
+
 def noise(quick: bool, seeds: int) -> Rows:
     """Search cells of NAS-Bench-201 with noisy scores; the pick is the best as it was seen."""
     try:

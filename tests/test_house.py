@@ -21,7 +21,8 @@ import selftaught
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "selftaught"
 HEAVY = (
-    "torch", "optuna", "numba", "llvmlite", "polars", "sklearn", "scipy", "sqlalchemy", "pandas", "numpy", "rich", "typer",
+    "torch", "optuna", "numba", "llvmlite", "polars", "sklearn", "scipy", "sqlalchemy", "pandas", "numpy", "rich",
+    "typer",
 )  # fmt: skip
 MAX_LINES = 500
 

@@ -17,7 +17,8 @@ CLAIM = Claim(
     ),
     source=(
         "Neural Architecture Search with Reinforcement Learning, arXiv 1611.01578; on NAS-Bench-201, arXiv 2001.00326: "
-        "test accuracy on CIFAR-10 of 93.85 against 93.70 for random search."
+        "test accuracy on CIFAR-10 of 93.85 against 93.70 for random search. On such small, noise-free tables local "
+        "search, TPE and pairwise search find better candidates than the controller at as many evaluations."
     ),
     control=CONTROL,
     scales=scales_of("policy-gradient"),

@@ -17,7 +17,9 @@ CLAIM = Claim(
     ),
     source=(
         "Regularized Evolution for Image Classifier Architecture Search, arXiv 1802.01548; on NAS-Bench-201, arXiv "
-        "2001.00326: test accuracy on CIFAR-10 of 93.92 against 93.70 for random search."
+        "2001.00326: test accuracy on CIFAR-10 of 93.92 against 93.70 for random search. On such small, noise-free "
+        "tables local search, TPE and pairwise search find better candidates than ageing evolution at as many "
+        "evaluations, and below some 300 of them so does evolution in which the worst leaves."
     ),
     control=CONTROL,
     scales=scales_of("regularized-evolution", population=10),

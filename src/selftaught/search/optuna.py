@@ -157,8 +157,8 @@ def _told(frozen: FrozenTrial, space: Any, sign: int) -> Trial | None:
 def export_study(study: Study, storage: Any, *, name: str = "selftaught") -> optuna.Study:
     """Write a study into a storage of Optuna's, for its dashboard and plots.
 
-    Trials are written in the order in which they ended. Their own number, parent, cost in seconds and error go with them
-    as user attributes, and what was measured as one of the name "metrics".
+    Trials are written in the order in which they ended. Their own number, parent, cost in seconds and error go with
+    them as user attributes, and what was measured as one of the name "metrics".
 
     Args:
         study: of `search`, on a ChoiceSpace.
