@@ -91,7 +91,7 @@ def found(searcher: str, trials: int = 100, seeds: int = 40, table: str = "nb201
 
 
 #: name -> searcher, options, seeds of the default run, the measured row of CIFAR-10, CIFAR-100 and ImageNet16-120
-#: over 500 seeds (TPE 60), and its deviations
+#: over 500 seeds (TPE 60, pairwise 200), and its deviations
 ROWS: dict[str, tuple[str, dict[str, Any], int, tuple[float, float, float], tuple[float, float, float]]] = {
     "random": ("random", {}, 20, (93.75, 71.16, 44.75), (0.35, 1.02, 1.17)),
     "evolution 10/3": ("regularized-evolution", {"population": 10}, 20, (93.92, 71.77, 45.30), (0.46, 1.32, 1.46)),
@@ -103,6 +103,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], int, tuple[float, float, float], tupl
     "ppo 0.1": ("policy-gradient", {"algorithm": "ppo"}, 5, (93.95, 71.92, 45.50), (0.34, 1.03, 1.07)),
     "local search": ("local-search", {}, 20, (94.16, 72.51, 45.75), (0.28, 0.93, 0.90)),
     "tpe": ("tpe", {}, 2, (94.17, 72.63, 46.13), (0.24, 0.87, 0.61)),
+    "pairwise": ("pairwise", {}, 3, (94.31, 72.95, 46.19), (0.17, 0.49, 0.48)),
 }  # fmt: skip
 
 
@@ -125,16 +126,6 @@ def test_a_sampler_gives_its_measured_row(name: str) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_a_sampler_gives_its_measured_row_over_200_seeds(name: str) -> None:
     check_row(name, 200)
-
-
-@here
-def test_our_surrogate_finds_what_the_signal_can_show() -> None:
-    rows = found("pairwise", seeds=3)
-    means = [rows[column].mean() for column in TABLES["nb201"].reports]
-    assert means[0] >= 94.1
-    assert means[1] >= 72.2
-    assert means[2] >= 45.6
-    assert (rows["signal"] == 84.892).mean() >= 0.5
 
 
 #: searcher, options, and the least that its mean over 200 seeds may be
@@ -163,12 +154,10 @@ def test_a_searcher_passes_its_mark_and_random_search_over_200_seeds(name: str) 
 @pytest.mark.slow
 def test_our_surrogate_is_at_least_tpe_over_200_seeds() -> None:
     ours, tpe = found("pairwise", seeds=200), found("tpe", seeds=200)
-    assert mean_interval(ours["signal"] - tpe["signal"])[0] > 0, "on what it searches for"
-    for column in TABLES["nb201"].reports:
-        # Beyond the signal's own best there is nothing to find, so test columns may only tie.
-        assert mean_interval(ours[column] - tpe[column])[1] > 0, column
+    for column in ("signal", *TABLES["nb201"].reports):
+        assert mean_interval(ours[column] - tpe[column])[0] > 0, column
     ours, tpe = (found(name, seeds=200, table="macro") for name in ("pairwise", "tpe"))
-    assert mean_interval(ours["mean_acc"] - tpe["mean_acc"])[1] > 0
+    assert mean_interval(ours["mean_acc"] - tpe["mean_acc"])[0] > 0
 
 
 @here
