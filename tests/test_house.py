@@ -20,7 +20,10 @@ import selftaught
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "selftaught"
-HEAVY = ("torch", "numba", "llvmlite", "polars", "sklearn", "scipy", "sqlalchemy", "pandas", "numpy", "rich", "typer")
+HEAVY = (
+    "torch", "optuna", "numba", "llvmlite", "polars", "sklearn", "scipy", "sqlalchemy", "pandas", "numpy", "rich",
+    "typer",
+)  # fmt: skip
 MAX_LINES = 500
 
 PACKAGES = ["selftaught", *(m.name for m in pkgutil.walk_packages([str(SOURCE)], "selftaught.") if m.ispkg)]

@@ -18,6 +18,7 @@ __all__ = [
     "ResumeError",
     "SelftaughtError",
     "did_you_mean",
+    "require_one_of",
 ]
 
 
@@ -59,3 +60,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {close[0]!r}?" if close and word not in names else ""
+
+
+def require_one_of(name: str, word: str, known: Iterable[str]) -> None:
+    """Check that an option is one of the known words.
+
+    Raises:
+        InputError: it is not; with the nearest one.
+
+    >>> require_one_of("form", "hard", ("hard", "soft"))
+    """
+    words = list(known)
+    if word not in words:
+        raise InputError(f"{name} must be one of {', '.join(words)}, got {word!r}{did_you_mean(str(word), words)}")

@@ -101,6 +101,17 @@ def liveness(state: str) -> Rows:
     return [{**row, "different": 0} for row in ratios("reproduced", kind="a") + ratios(state, kind="b")]
 
 
+def compared(state: str) -> Rows:
+    lead = {"reproduced": 0.3, "refuted": -0.3, "inconclusive": 0.0}[state]
+    spread = (-0.1, 0.1, 0.0, -0.05, 0.05, 0.0)
+    made: Rows = []
+    for space, step in (("digits", 0.3), ("nb201", lead)):
+        for k, one in enumerate(spread):
+            made += [{"space": space, "arm": "random", "seed": k, "trials": 100, "signal": 84.0, "test": 93.7}]
+            made += [{**made[-1], "arm": "claimed", "signal": 84.0 + step + one, "test": 93.9}]
+    return made
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -110,6 +121,8 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "few-examples-invite-noise": adaptation,
     "lanes-pay": lanes,
     "liveness-pays": liveness,
+    "evolution-beats-random": compared,
+    "controller-beats-random": compared,
 }
 
 
@@ -182,3 +195,9 @@ def test_searches_that_were_too_short_refute_nothing(name: str) -> None:
 def test_a_short_search_on_pairs_can_win_but_not_refute(state: str, status: str) -> None:
     short = [{**row, "programs": ENOUGH - 1} for row in pairs(state)]
     assert CLAIMS["class-pairs"].judge(short).status == status
+
+
+def test_the_claims_on_searchers_tell_of_test_accuracy_without_counting_it() -> None:
+    verdict = CLAIMS["evolution-beats-random"].judge([{**row, "test": 0.0} for row in compared("reproduced")])
+    assert verdict.status == "reproduced"
+    assert verdict.findings[-1] == "nb201: the picks' accuracy on test, not part of the claim: test +0.00"

@@ -20,6 +20,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "few-examples-invite-noise": {"seeds": 1, "programs": 60, "tasks": 16, "unseen": 16},
     "lanes-pay": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "bred": 200},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
+    "evolution-beats-random": {"seeds": 1, "trials": 20},
+    "controller-beats-random": {"seeds": 1, "trials": 20},
 }
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from selftaught.claims import (
     affine_from_nothing,
     class_pairs,
+    controller_beats_random,
+    evolution_beats_random,
     few_examples_invite_noise,
     invention,
     lanes_pay,
@@ -28,6 +30,8 @@ _MODULES = (
     few_examples_invite_noise,
     lanes_pay,
     liveness_pays,
+    evolution_beats_random,
+    controller_beats_random,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

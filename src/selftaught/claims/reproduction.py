@@ -145,7 +145,7 @@ def _done(claim: Claim, config: Any, parts: Sequence[Part], jobs: int) -> Iterat
         return
     from multiprocessing import get_context
 
-    from selftaught.programs.islands import clean_start
+    from selftaught.runners import clean_start
 
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)

@@ -7,13 +7,10 @@ theirs end at once, because the pipe to it closes.
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
-import types
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -28,9 +25,10 @@ from selftaught.programs.program import Program
 from selftaught.programs.search import DONE, EXHAUSTED, Event, Island, Migrants
 from selftaught.programs.settings import EvolveSettings
 from selftaught.programs.tasksets import TaskSet
+from selftaught.runners import clean_start
 from selftaught.seeds import rng_for
 
-__all__ = ["Crew", "Found", "Pacer", "Solo", "Status", "Team", "clean_start"]
+__all__ = ["Crew", "Found", "Pacer", "Solo", "Status", "Team"]
 
 Status = Literal["running", "target", "programs", "exhausted", "workers"]
 Arrays = dict[str, NDArray[Any]]
@@ -216,25 +214,6 @@ def _serve(
         report(code if arrived else None)
         if arrived:
             until = None
-
-
-@contextmanager
-def clean_start() -> Iterator[None]:
-    """Start processes that run one thread each and do not run the user's script again."""
-    held = sys.modules["__main__"]
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = held
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _Worker:
