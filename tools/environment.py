@@ -19,6 +19,7 @@ ENGINE = ("numba", "pydantic", "platformdirs", "hatchling")
 LOOP = "from selftaught.programs.prepare import prepare; prepare(['loop'])"
 REST = "import selftaught.cli.app; from selftaught.programs.prepare import prepare; prepare(['rest'])"
 PATIENCE = 600.0  # seconds, after which the first search compiles instead
+TOLD_EVERY = 10.0  # seconds
 BEGAN = time.monotonic()
 
 
@@ -59,6 +60,19 @@ def compile_ahead(folder: Path, code: str) -> subprocess.Popen[bytes]:
     )
 
 
+def wait_for(processes: list[subprocess.Popen[bytes]]) -> bool:
+    """Wait for processes, with a line now and then; say whether one failed or took too long."""
+    told = time.monotonic()
+    while any(process.poll() is None for process in processes):
+        if time.monotonic() - BEGAN > PATIENCE:
+            return True
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            say("still compiling")
+        time.sleep(0.1)
+    return any(process.returncode for process in processes)
+
+
 def base(folder: Path) -> None:
     """Install what a search needs and compile the engine."""
     print(f"setting up in {folder}, once: fetching the libraries and compiling the engine", flush=True)
@@ -71,14 +85,12 @@ def base(folder: Path) -> None:
         install(folder, "--no-build-isolation", "-e", ".")
         compiling.append(compile_ahead(folder, REST))
         say("everything is installed; the engine is nearly compiled")
-        failed = [process.wait(max(PATIENCE - (time.monotonic() - BEGAN), 1.0)) for process in compiling]
-    except subprocess.TimeoutExpired:
-        failed = [1]
+        failed = wait_for(compiling)
     finally:
         for process in compiling:
             if process.poll() is None:
                 process.kill()
-    say("the engine could not be compiled ahead: the first search does it" if any(failed) else "ready")
+    say("the engine could not be compiled ahead: the first search does it" if failed else "ready")
 
 
 def test(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -57,3 +58,27 @@ class TestEnvironment:
         first = set(re.findall(r'"([^"]+)"', names))
         assert first
         assert first <= pinned & needed
+
+    def test_waiting_tells_of_failure_and_of_time(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        spec = importlib.util.spec_from_file_location("environment", ROOT / "tools" / "environment.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(module, "TOLD_EVERY", 0.2)
+
+        def processes(*codes: str) -> list[subprocess.Popen[bytes]]:
+            return [subprocess.Popen([sys.executable, "-c", code]) for code in codes]
+
+        assert not module.wait_for(processes("import time; time.sleep(0.5)", "pass"))
+        assert "still compiling" in capsys.readouterr().out
+        assert module.wait_for(processes("raise SystemExit(3)", "pass"))
+        monkeypatch.setattr(module, "PATIENCE", 0.0)
+        slow = processes("import time; time.sleep(60)")
+        try:
+            assert module.wait_for(slow)
+        finally:
+            slow[0].kill()
+            slow[0].wait()
