@@ -1,8 +1,10 @@
-# One environment for everything: made at first use, made again when its two files change.
+# One environment for everything: made at first use, made again when its two files change. What only the checks need,
+# torch among it, comes with the first check.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CHECKS := $(VENV)/.checks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench evidence docs lint types arrows wheel-test clean
@@ -26,18 +28,18 @@ docs: $(READY)  ## write anew what is generated in docs: measured pages, the ope
 	@$(BIN)/python -m benchmarks.report
 	@$(BIN)/python docs/generate.py
 
-lint: $(READY)  ## check the style
+lint: $(CHECKS)  ## check the style
 	@$(BIN)/ruff check --quiet .
 	@echo "lint: clean"
 
-types: $(READY)  ## check the types
+types: $(CHECKS)  ## check the types
 	@$(BIN)/mypy
 
-arrows: $(READY)  ## check that imports point downwards only
+arrows: $(CHECKS)  ## check that imports point downwards only
 	@$(BIN)/lint-imports --no-logo > $(VENV)/arrows.txt 2>&1 || { cat $(VENV)/arrows.txt; exit 1; }
 	@grep '^Contracts:' $(VENV)/arrows.txt
 
-wheel-test: $(READY)  ## build the wheel, install it elsewhere and use it
+wheel-test: $(CHECKS)  ## build the wheel, install it elsewhere and use it
 	@sh tests_wheel/run.sh $(BIN)/python
 
 clean:  ## remove the environment, the caches and what was built
@@ -48,5 +50,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("selftaught needs Python 3.11 or newer, but this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	@echo "making the environment in $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(CHECKS): $(READY)
+	@echo "adding what the checks need, torch included (once, some minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@

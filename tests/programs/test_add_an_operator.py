@@ -17,7 +17,7 @@ SCRIPT = '''
 import numpy as np
 from selftaught.programs import builtin_tasks, format_program, parse_program
 from selftaught.programs.evaluate import Evaluator
-from selftaught.programs.export import to_c, to_python
+from selftaught.programs.export import to_c, to_python, to_torch
 from selftaught.programs.operators import BY_NAME, OPERATOR_SETS, OPERATORS
 from selftaught.programs.reference import evaluate_reference
 
@@ -49,6 +49,7 @@ assert np.allclose(fast, slow, atol=1e-5), (fast, slow)
 learner = {"__name__": "learner"}
 exec(to_python(program), learner)
 assert np.array_equal(learner["square"](np.float32([2, -3])), [4, 9])
+assert "def square(a):" in to_torch(program)
 assert "float" in to_c(program, num_features=4).code
 print("agreed")
 '''

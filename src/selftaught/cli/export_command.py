@@ -1,4 +1,4 @@
-"""`selftaught export PROGRAM --to python|c`: a program as a file that needs nothing of ours."""
+"""`selftaught export PROGRAM --to python|c|torch`: a program as a file that needs nothing of ours."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class ExportForm(enum.StrEnum):
 
     PYTHON = "python"
     C = "c"
+    TORCH = "torch"
 
 
 def export_command(
     program: Annotated[str, typer.Argument(help="A program's text file, or the folder of a run.", metavar="PROGRAM")],
-    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python or C99.")] = ExportForm.PYTHON,
+    to: Annotated[ExportForm, typer.Option("--to", help="NumPy Python, C99 or torch.")] = ExportForm.PYTHON,
     features: Annotated[
         int | None, typer.Option(help="Features of an example, for C.", parser=whole_number, metavar="N")
     ] = None,
@@ -36,22 +37,23 @@ def export_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write here, not to the standard output.", metavar="FILE")] = None,
 ) -> None:
-    """Write a program as a file that runs alone: NumPy Python or C99."""
+    """Write a program as a file that runs alone: NumPy Python, C99 or torch."""
     from selftaught.programs.export.c_export import to_c
     from selftaught.programs.export.given import read_program_file
     from selftaught.programs.export.python_export import to_python
+    from selftaught.programs.export.torch_text import to_torch
     from selftaught.programs.program_file import files_of_program
 
     if to is ExportForm.C and features is None:
         raise InputError("a program in C needs its number of features; say --features N")
-    if to is ExportForm.PYTHON and features is not None:
+    if to is not ExportForm.C and features is not None:
         raise InputError("a program in Python takes any number of features; leave out --features")
-    if to is ExportForm.PYTHON and name is not None:
+    if to is not ExportForm.C and name is not None:
         raise InputError("--name is for C, and names in Python are fixed; leave out --name, or say --to c")
     place = None if out is None else file_to_write(out, read=files_of_program(Path(program).expanduser()))
     read = read_program_file(program)
     if features is None:
-        _write(to_python(read.program, task=read.task), place)
+        _write((to_torch if to is ExportForm.TORCH else to_python)(read.program, task=read.task), place)
         return
     source = to_c(read.program, task=read.task, num_features=features, name="learner" if name is None else name)
     _write(source.code, place)

@@ -12,10 +12,36 @@ from selftaught.programs.operators import IS_PARTIAL, OPERATORS
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import classes_of
 
-__all__ = ["Slot", "has_state", "live_form", "slots_read", "slots_used", "without_dead_code"]
+__all__ = [
+    "BINARY",
+    "CLASSES",
+    "REGRESSION",
+    "Slot",
+    "has_state",
+    "kind_of",
+    "live_form",
+    "scoring_part",
+    "slots_read",
+    "slots_used",
+    "without_dead_code",
+]
+
+REGRESSION, BINARY, CLASSES = 0, 1, 2  # kinds of task: what surrounds a program
 
 Slot = tuple[str, int]
 """Kind ('s', 'v' or 'm') and number."""
+
+
+def kind_of(task: str) -> int:
+    """Return REGRESSION, BINARY or CLASSES for a task.
+
+    Raises:
+        ProgramError: the task is none of "regression", "binary" and "classes K".
+
+    >>> kind_of("classes 3") == CLASSES
+    True
+    """
+    return CLASSES if classes_of(task) else BINARY if task == "binary" else REGRESSION
 
 
 def slots_read(instruction: Instruction) -> list[Slot]:
@@ -71,6 +97,30 @@ def has_state(program: Program, *, task: str = "regression") -> bool:
     live, on_entry = _analyse(program, _several_classes(program, task))
     written = {(OPERATORS[i.op].out, i.out) for i in live.predict}
     return bool(written & on_entry)
+
+
+def scoring_part(program: Program, *, task: str = "regression") -> tuple[Program, set[Slot]]:
+    """Return what one prediction needs, and the slots whose memory it reads, the features left out.
+
+    The program that comes back has the instructions of Predict that the score depends on, those of Setup that fill
+    the slots read, and no Learn.
+
+    Args:
+        program: any program.
+        task: "regression", "binary" or "classes K".
+
+    Raises:
+        ProgramError: the task is none of these, or the program writes the label of a task of several classes.
+
+    >>> from selftaught.programs import linear_learner
+    >>> scoring_part(linear_learner(0.1))[1]
+    {('v', 1)}
+    """
+    several = _several_classes(program, task)
+    predict, read = _back(program.predict, {("v", 2) if several else ("s", 1)})
+    read -= {("v", 0)}
+    setup, _ = _back(program.setup, read)
+    return Program(setup, predict), read
 
 
 def _several_classes(program: Program, task: str) -> bool:

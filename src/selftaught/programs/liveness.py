@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selftaught.programs.jit import compiled
+from selftaught.programs.live_form import BINARY, CLASSES, REGRESSION
 from selftaught.programs.operators import (
     IN1_TYPE,
     IN2_TYPE,
@@ -24,7 +25,6 @@ from selftaught.programs.operators import (
 
 __all__ = ["BINARY", "CLASSES", "REGRESSION", "canonical_key", "compact", "find_live", "has_random", "mix"]
 
-REGRESSION, BINARY, CLASSES = 0, 1, 2
 U1 = np.uint64(1)
 ALIVE, AFTER = 0, 1  # rows of `marks`, uint64 (2, n)
 OUT = np.asarray(OUT_TYPE, np.int64)

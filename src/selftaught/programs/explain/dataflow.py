@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from selftaught.programs.explain.places import Place
-from selftaught.programs.liveness import BINARY, CLASSES
+from selftaught.programs.live_form import BINARY, CLASSES
 from selftaught.programs.operators import IS_PARTIAL, IS_RANDOM, OPERATORS
 from selftaught.programs.program import Instruction, Program
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from selftaught.programs.live_form import without_dead_code
-from selftaught.programs.liveness import CLASSES
+from selftaught.programs.live_form import CLASSES, without_dead_code
 from selftaught.programs.program import FUNCTIONS, Instruction, Program
 
 __all__ = ["Place", "keep_live", "places", "replace_at", "without"]

@@ -53,6 +53,11 @@ class LaneLearner:
         self._streams = Streams(np.array([state or 1 for state in states], np.uint32))
         execute(self.program.setup, self._memory, self._streams)
 
+    @property
+    def memory(self) -> LaneMemory:
+        """A copy of what it has learned."""
+        return self._memory.copy()
+
     def learn(self, x: NDArray[np.float32], y: NDArray[Any], rows: Sequence[int] | NDArray[np.int64]) -> None:
         """Predict and learn from examples, one after the other.
 

@@ -201,11 +201,15 @@ def python_statement(instruction: Instruction) -> str:
     )
 
 
-def functions_for(statements: Iterable[str]) -> list[str]:
+def functions_for(statements: Iterable[str], functions: Mapping[str, PythonFunction] = FUNCTIONS) -> list[str]:
     """Return the sources of the functions that statements call, each after those that it calls itself.
 
+    Args:
+        statements: of an exported file.
+        functions: name -> function, those of a NumPy file by default.
+
     Raises:
-        ProgramError: a function is not in `FUNCTIONS`: the operator has no Python text.
+        ProgramError: a function is not among them: the operator has no such text.
     """
     wanted: set[str] = set()
     waiting = [name for statement in statements for name in re.findall(r"(?<![\w.])([a-z_]\w*)\(", statement)]
@@ -213,23 +217,24 @@ def functions_for(statements: Iterable[str]) -> list[str]:
         name = waiting.pop()
         if name in wanted or name in ("abs", "len", "f32"):
             continue
-        if name not in FUNCTIONS:
-            raise ProgramError(f"the function {name!r} has no Python text; add it to export/python_text.py")
+        if name not in functions:
+            place = "python" if functions is FUNCTIONS else "torch"
+            raise ProgramError(f"the function {name!r} has no {place} text; add it to export/{place}_text.py")
         wanted.add(name)
-        waiting += FUNCTIONS[name].needs
-    return [FUNCTIONS[name].source for name in _in_order(wanted)]
+        waiting += functions[name].needs
+    return [functions[name].source for name in _in_order(wanted, functions)]
 
 
-def _in_order(names: set[str]) -> list[str]:
+def _in_order(names: set[str], functions: Mapping[str, PythonFunction]) -> list[str]:
     ordered: list[str] = []
 
     def add(name: str) -> None:
-        for needed in FUNCTIONS[name].needs:
+        for needed in functions[name].needs:
             add(needed)
         if name not in ordered:
             ordered.append(name)
 
-    for name in FUNCTIONS:
+    for name in functions:
         if name in names:
             add(name)
     return ordered
