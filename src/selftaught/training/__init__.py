@@ -1,0 +1,77 @@
+"""Train any torch module: one small loop of a step and callbacks, and many models of one shape at once.
+
+Importing this package does not import torch; its first use does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from selftaught.errors import MissingExtraError
+from selftaught.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from selftaught.training.batches import Batch, InMemory
+    from selftaught.training.callbacks import Callback, DropoutSchedule, EarlyStopping, Ema, Masks, StochasticDepth
+    from selftaught.training.config import SGD, AdamW, Augment, Lion, RandAugment, TrainConfig
+    from selftaught.training.evaluation import Evaluation, evaluate
+    from selftaught.training.fitting import Fitted, Progress, fit
+    from selftaught.training.losses import Loss
+    from selftaught.training.models import Standardise, linear, make_model, mlp, small_cnn
+    from selftaught.training.optimisers import LionOptimizer
+    from selftaught.training.run import Run
+    from selftaught.training.schedules import Constant, Cosine, OneCycle
+
+__all__ = [
+    "fit",
+    "Fitted",
+    "TrainConfig",
+    "SGD",
+    "AdamW",
+    "Lion",
+    "Constant",
+    "Cosine",
+    "OneCycle",
+    "Augment",
+    "RandAugment",
+    "Callback",
+    "Ema",
+    "Masks",
+    "StochasticDepth",
+    "DropoutSchedule",
+    "EarlyStopping",
+    "evaluate",
+    "Evaluation",
+    "linear",
+    "mlp",
+    "small_cnn",
+    "make_model",
+    "Standardise",
+    "Run",
+    "Progress",
+    "Batch",
+    "InMemory",
+    "Loss",
+    "LionOptimizer",
+]
+
+_HOMES = {
+    **dict.fromkeys(("fit", "Fitted", "Progress"), "fitting"),
+    **dict.fromkeys(("TrainConfig", "SGD", "AdamW", "Lion", "Augment", "RandAugment"), "config"),
+    **dict.fromkeys(("Constant", "Cosine", "OneCycle"), "schedules"),
+    **dict.fromkeys(("Callback", "Ema", "Masks", "StochasticDepth", "DropoutSchedule", "EarlyStopping"), "callbacks"),
+    **dict.fromkeys(("evaluate", "Evaluation"), "evaluation"),
+    **dict.fromkeys(("linear", "mlp", "small_cnn", "make_model", "Standardise"), "models"),
+    **dict.fromkeys(("Batch", "InMemory"), "batches"),
+    "Run": "run",
+    "Loss": "losses",
+    "LionOptimizer": "optimisers",
+}
+_load, __dir__ = lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES and importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "networks", "training a network")
+    return _load(name)
