@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from selftaught.training.losses import Loss
     from selftaught.training.models import Standardise, linear, make_model, mlp, small_cnn
     from selftaught.training.optimisers import LionOptimizer
+    from selftaught.training.population import FittedPopulation, fit_population
     from selftaught.training.run import Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
 
 __all__ = [
     "fit",
     "Fitted",
+    "fit_population",
+    "FittedPopulation",
     "TrainConfig",
     "SGD",
     "AdamW",
@@ -64,6 +67,7 @@ _HOMES = {
     **dict.fromkeys(("evaluate", "Evaluation"), "evaluation"),
     **dict.fromkeys(("linear", "mlp", "small_cnn", "make_model", "Standardise"), "models"),
     **dict.fromkeys(("Batch", "InMemory"), "batches"),
+    **dict.fromkeys(("fit_population", "FittedPopulation"), "population"),
     "Run": "run",
     "Loss": "losses",
     "LionOptimizer": "optimisers",

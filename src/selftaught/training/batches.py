@@ -126,9 +126,14 @@ class InMemory:
 
     def epoch(self, seed: int, number: int, start: int) -> Iterator[Batch]:
         """Give the batches of an epoch from batch `start` on, in an order of its own."""
+        for rows in self.rows(seed, number, start):
+            yield self.batch(rows)
+
+    def rows(self, seed: int, number: int, start: int = 0) -> Iterator[torch.Tensor]:
+        """Give the row numbers of an epoch's batches from batch `start` on."""
         order = torch.from_numpy(rng_for(seed, "order", number).permutation(self.examples)).to(self.device)
         for place in range(start, self.batches):
-            yield self.batch(order[place * self.batch_size : (place + 1) * self.batch_size])
+            yield order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Give all examples in their stored order, so many at a time."""
@@ -136,9 +141,12 @@ class InMemory:
             yield self.batch(torch.arange(first, min(first + size, self.examples), device=self.device))
 
     def batch(self, rows: torch.Tensor) -> Batch:
-        """Return the examples of these row numbers (n,)."""
+        """Return the examples of these row numbers (n,); of row numbers (members, n), with one more axis."""
         weights = None if self._weights is None else self._weights[rows]
-        return Batch(as_inputs(self._inputs[rows]), self._targets[rows], weights, len(rows))
+        inputs = as_inputs(self._inputs[rows.reshape(-1)])
+        if rows.ndim > 1:
+            inputs = inputs.unflatten(0, rows.shape)
+        return Batch(inputs, self._targets[rows], weights, rows.shape[-1])
 
 
 class _Loader:
