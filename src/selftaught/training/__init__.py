@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from selftaught.training.batches import Batch, InMemory
     from selftaught.training.callbacks import Callback, DropoutSchedule, EarlyStopping, Ema, Masks, StochasticDepth
     from selftaught.training.config import SGD, AdamW, Augment, Lion, RandAugment, TrainConfig
+    from selftaught.training.cost import Cost, Latency, cost, count_flops, latency, time_in_turns
     from selftaught.training.evaluation import Evaluation, evaluate
     from selftaught.training.fitting import Fitted, Progress, fit
     from selftaught.training.losses import Loss
     from selftaught.training.models import Standardise, linear, make_model, mlp, small_cnn
     from selftaught.training.optimisers import LionOptimizer
+    from selftaught.training.outcomes import RecordOutcomes
     from selftaught.training.population import FittedPopulation, fit_population
     from selftaught.training.run import Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
@@ -44,8 +46,15 @@ __all__ = [
     "StochasticDepth",
     "DropoutSchedule",
     "EarlyStopping",
+    "RecordOutcomes",
     "evaluate",
     "Evaluation",
+    "cost",
+    "Cost",
+    "latency",
+    "Latency",
+    "count_flops",
+    "time_in_turns",
     "linear",
     "mlp",
     "small_cnn",
@@ -68,6 +77,8 @@ _HOMES = {
     **dict.fromkeys(("linear", "mlp", "small_cnn", "make_model", "Standardise"), "models"),
     **dict.fromkeys(("Batch", "InMemory"), "batches"),
     **dict.fromkeys(("fit_population", "FittedPopulation"), "population"),
+    **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "cost"),
+    "RecordOutcomes": "outcomes",
     "Run": "run",
     "Loss": "losses",
     "LionOptimizer": "optimisers",

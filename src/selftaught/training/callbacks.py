@@ -47,6 +47,10 @@ class Callback:
     def on_end(self, run: Run) -> None:
         """Called once when the training is over, before the last evaluation."""
 
+    def seconds_at_end(self, run: Run) -> float:
+        """Return how long `on_end` will take, which a budget in seconds keeps free."""
+        return 0.0
+
     def state(self) -> dict[str, torch.Tensor]:
         """Return what has to be remembered."""
         return {}

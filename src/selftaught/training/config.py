@@ -167,7 +167,7 @@ class TrainConfig(Config):
         steps: steps of the optimiser.
         seconds: time from the call of `fit`, interruptions left out.
         batch_size: examples a step; a data loader brings its own.
-        optimiser: `SGD`, `AdamW` or `Lion`.
+        optimiser: `AdamW`, `SGD` or `Lion`.
         schedule: `Constant`, `Cosine` or `OneCycle`.
         augment: what is done to a batch, or None.
         label_smoothing: the share of the label spread over all classes (Szegedy et al., arXiv 1512.00567).
@@ -186,7 +186,7 @@ class TrainConfig(Config):
     steps: int | None = Field(default=None, ge=1)
     seconds: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=128, ge=1)
-    optimiser: Optimiser = SGD()
+    optimiser: Optimiser = AdamW()
     schedule: Schedule = Cosine()
     augment: Augment | None = None
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -99,6 +99,7 @@ def fit(
     folder: str | os.PathLike[str] | None = None,
     resume: bool | None = None,
     on_progress: Callable[[Progress], str | None] | None = None,
+    began: float | None = None,
 ) -> Fitted:
     """Train a model in place.
 
@@ -122,6 +123,7 @@ def fit(
         folder: where checkpoints are kept; none without it.
         resume: True insists on a checkpoint, False starts over, None goes on where there is one.
         on_progress: called at most eight times a second; when it returns "stop" the run ends well and can go on later.
+        began: the `time.perf_counter()` from which a budget in seconds counts; the call of `fit` by default.
 
     Raises:
         InputError: an argument is out of its range, or does not fit the others.
@@ -136,7 +138,7 @@ def fit(
     >>> found.epochs, found.history[-1]["loss"] < found.history[0]["loss"]
     (2, True)
     """
-    began = time.perf_counter()
+    began = time.perf_counter() if began is None else began
     config = config or TrainConfig()
     device = pick_device(config.device)
     if isinstance(data, Task) and valid is None:
@@ -204,6 +206,7 @@ def _used_up(run: Run, reports: _Reports) -> bool:
         return True
     if config.seconds is not None:
         reserve = reports.seconds_a_step + run.evaluation_seconds * (1 + bool(run.callbacks))
+        reserve += sum(callback.seconds_at_end(run) for callback in run.callbacks)
         return run.seconds + reserve >= config.seconds
     if config.steps is not None:
         return run.step >= config.steps
@@ -215,7 +218,7 @@ def _end_epoch(run: Run, *, whole: bool = True) -> None:
     run.check_finite()
     run.epoch += whole
     line: dict[str, Any] = {
-        "epoch": run.epoch, "step": run.step, "seconds": round(run.seconds, 3), "lr": run.lr,
+        "epoch": run.epoch + (not whole), "step": run.step, "seconds": round(run.seconds, 3), "lr": run.lr,
         "loss": float(run.loss_sum) / max(run.seen, 1),
     }  # fmt: skip
     last = run.epoch == run.config.planned_epochs or (run.total_steps is not None and run.step >= run.total_steps)

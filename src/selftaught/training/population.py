@@ -109,7 +109,7 @@ def fit_population(
         for model in models:
             entered.enter_context(left_as_found(model, device))
         source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights)
-        chosen = engine or pick_engine(models[0], device)
+        chosen = engine or pick_engine(models[0], source.batch(torch.arange(source.batch_size, device=device)).inputs)
         losses, steps = _train(Stack(models, chosen, device), source, configs, on_epoch, began)
         judged = () if valid is None else tuple(evaluate(model, valid) for model in models)
     return FittedPopulation(

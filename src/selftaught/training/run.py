@@ -68,6 +68,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.evaluation_seconds = 0.0
+        self._evaluated = 0
         self._cleaning = ExitStack()
         self._generator = torch.Generator()
         self._rates = [float(group["lr"]) for group in self.optimiser.param_groups]
@@ -88,6 +89,11 @@ class Run:
         if self.total_steps is not None:
             return self.step / self.total_steps
         return self.epoch / (self.config.planned_epochs or 1)
+
+    @property
+    def epochs_begun(self) -> int:
+        """Epochs of which at least one batch is done."""
+        return self.epoch + (self.place > 0)
 
     @property
     def lr(self) -> float:
@@ -111,10 +117,16 @@ class Run:
         if self.valid is None:
             return None
         start = time.perf_counter()
-        with self._for_evaluation():
+        with self.for_evaluation():
             found = evaluate(self.model, self.valid, batch_size=self.evaluation_batch)
         self.evaluation_seconds = time.perf_counter() - start
+        self._evaluated = len(found.targets)
         return found
+
+    @property
+    def seconds_an_example(self) -> float:
+        """Seconds that the last evaluation took for each of its examples; 0 where there was none."""
+        return self.evaluation_seconds / self._evaluated if self._evaluated else 0.0
 
     @property
     def evaluation_batch(self) -> int:
@@ -123,10 +135,11 @@ class Run:
 
     def evaluated_weights(self) -> dict[str, torch.Tensor]:
         """Return a copy of the weights that an evaluation uses."""
-        with self._for_evaluation():
+        with self.for_evaluation():
             return {name: one.detach().clone() for name, one in self.model.state_dict().items()}
 
-    def _for_evaluation(self) -> ExitStack:
+    def for_evaluation(self) -> ExitStack:
+        """Return a context in which the model has the weights that an evaluation uses."""
         stack = ExitStack()
         for callback in self.callbacks:
             callback.before_evaluation(self)

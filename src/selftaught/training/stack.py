@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from selftaught.errors import InputError
+from selftaught.training.cost import count_flops
 from selftaught.training.losses import as_scores
 from selftaught.training.stacked_layers import RULES, member_dropout, plan_of
 
 __all__ = ["Engine", "Stack", "pick_engine"]
 
 Engine = Literal["layers", "vmap", "turns"]
+#: Operations of a member in a step, two a multiply-add, up to which grouped convolutions pay on a CPU.
+_MOST_GROUPED = 12e6
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -168,12 +171,18 @@ class Stack:
         return None if tensor is None else self._by_id[id(tensor)]
 
 
-def pick_engine(model: nn.Module, device: torch.device) -> Engine:
+def pick_engine(model: nn.Module, inputs: torch.Tensor) -> Engine:
     """Return the engine that was measured to be fastest for such a model: see docs/train.md.
 
-    Convolutions on a CPU run in turns: a grouped convolution is slower there than its parts.
+    On a CPU, convolutions of more than about six million multiply-adds a member and step run in turns: a grouped
+    convolution is slower there than its parts.
+
+    Args:
+        model: a member.
+        inputs: (n, ...) of one step.
     """
-    if device.type == "cpu" and any(isinstance(one, nn.modules.conv._ConvNd) for one in model.modules()):
+    convolutions = any(isinstance(one, nn.modules.conv._ConvNd) for one in model.modules())
+    if inputs.device.type == "cpu" and convolutions and count_flops(model, inputs[:1]) * len(inputs) > _MOST_GROUPED:
         return "turns"
     return "layers" if plan_of(model) is not None else "vmap"
 
