@@ -58,7 +58,7 @@ class Ledger:
             axes: each one value for all rows or (n,) values; the same names at every record of a measure.
 
         Raises:
-            InputError: a name is no name, lengths differ, the axes are not those of before, or the file cannot be written.
+            InputError: a name is no name, lengths differ, the axes are new ones, or the file cannot be written.
             DataError: the file that is there cannot be read.
         """
         import polars as pl

@@ -196,7 +196,7 @@ def test_clipping_bounds_the_step(digits: Examples) -> None:
 def test_a_task_is_judged_on_its_validation_part(iris: Examples) -> None:
     rows = np.random.default_rng(0).permutation(150)
     task = Task(iris.take(rows[:100]), iris.take(rows[100:]), None, "accuracy")
-    found = fit(mlp(iris, hidden=(16,)), task, TrainConfig(epochs=20, batch_size=32))
+    found = fit(mlp(iris, hidden=(16,)), task, TrainConfig(epochs=20, batch_size=32, optimiser=SGD()))
     assert found.valid is not None
     assert len(found.valid.correct) == 50
     low, high = found.valid.interval()
@@ -207,7 +207,8 @@ def test_a_task_is_judged_on_its_validation_part(iris: Examples) -> None:
 
 def test_bfloat16_trains_and_auto_decides(digits: Examples) -> None:
     model = mlp(digits, hidden=(32,))
-    found = fit(model, digits, TrainConfig(epochs=8, batch_size=50, precision="bfloat16"), valid=digits)
+    config = TrainConfig(epochs=8, batch_size=50, precision="bfloat16", optimiser=SGD())
+    found = fit(model, digits, config, valid=digits)
     assert found.valid is not None
     assert found.valid.score > 0.9
     assert next(model.parameters()).dtype == torch.float32

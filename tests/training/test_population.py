@@ -123,7 +123,7 @@ def test_a_chain_of_every_known_layer(digits: Examples) -> None:
 
     together, alone = [chain() for _ in range(2)], chain()
     alone.load_state_dict(together[1].state_dict())
-    config = TrainConfig(steps=6, batch_size=50)
+    config = TrainConfig(steps=6, batch_size=50, optimiser=SGD())
     fit_population(together, digits, config, engine="layers")
     fit(alone, digits, config.model_copy(update={"seed": 1}))
     assert difference(alone, together[1]) < 2e-4
@@ -165,7 +165,7 @@ def test_wrong_use_is_one_line(iris: Examples) -> None:
     with pytest.raises(InputError, match="batch_size of number 1 differs too"):
         fit_population([model(), model()], iris, [TrainConfig(), TrainConfig(batch_size=3)])
     with pytest.raises(InputError, match=r"optimiser\.momentum of number 1"):
-        fit_population([model(), model()], iris, [TrainConfig(), TrainConfig(optimiser=SGD(momentum=0.5))])
+        fit_population([model(), model()], iris, [TrainConfig(optimiser=SGD(momentum=one)) for one in (0.9, 0.5)])
     with pytest.raises(InputError, match="needs their number"):
         fit_population(lambda k: model(), iris)
     with pytest.raises(InputError, match="at least one model"):

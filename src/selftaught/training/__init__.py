@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from selftaught.training.population import FittedPopulation, fit_population
     from selftaught.training.run import Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
+    from selftaught.training.training_run import Trained, load_trained, train
 
 __all__ = [
     "fit",
@@ -66,6 +67,10 @@ __all__ = [
     "InMemory",
     "Loss",
     "LionOptimizer",
+    "train",
+    "Trained",
+    "load_trained",
+    "require_torch",
 ]
 
 _HOMES = {
@@ -79,6 +84,7 @@ _HOMES = {
     **dict.fromkeys(("fit_population", "FittedPopulation"), "population"),
     **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "cost"),
     "RecordOutcomes": "outcomes",
+    **dict.fromkeys(("train", "Trained", "load_trained"), "training_run"),
     "Run": "run",
     "Loss": "losses",
     "LionOptimizer": "optimisers",
@@ -86,7 +92,17 @@ _HOMES = {
 _load, __dir__ = lazy_names(__name__, _HOMES, globals())
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES and importlib.util.find_spec("torch") is None:
+def require_torch() -> None:
+    """Check that torch is there, without importing it.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "networks", "training a network")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        require_torch()
     return _load(name)

@@ -90,6 +90,7 @@ def mlp(
     >>> mlp(load("iris"), hidden=(8,))(torch.zeros(2, 4)).shape
     torch.Size([2, 3])
     """
+    _check_rate(dropout)
     with _seeded(seed, "mlp"):
         layers: list[nn.Module] = [_scaling(examples), nn.Flatten()]
         width = int(np.prod(examples.inputs.shape[1:]))
@@ -123,6 +124,7 @@ def small_cnn(
         raise InputError(f"a convolutional network takes images, but {examples.name!r} is a table; take mlp or linear")
     if not widths or min(shape[:2]) < 2 ** (len(widths) - 1):
         raise InputError(f"{len(widths)} convolutions do not fit images of {shape[0]} x {shape[1]} pixels")
+    _check_rate(dropout)
     with _seeded(seed, "cnn"):
         layers: list[nn.Module] = [_scaling(examples)]
         channels = shape[2] if len(shape) == 3 else 1
@@ -162,6 +164,11 @@ def _scaling(examples: Examples) -> Standardise:
     deviation, mean = torch.std_mean(inputs, dim=axes, correction=0)
     shape = (-1, 1, 1) if inputs.ndim == 4 else mean.shape
     return Standardise(mean.to(torch.float32).reshape(shape), deviation.to(torch.float32).reshape(shape))
+
+
+def _check_rate(dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout must be from 0 to below 1, got {dropout}")
 
 
 def _head(examples: Examples, width: int) -> list[nn.Module]:

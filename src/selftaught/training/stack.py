@@ -61,6 +61,7 @@ class Stack:
             for name, one in self.models[0].state_dict(keep_vars=True).items()
             if id(one) not in tied
         }
+        self._channels_last = any(isinstance(one, nn.Conv2d) for one in self.models[0].modules())
         template = copy.deepcopy(self.models[0]).to(device)
         template.train()
         if engine == "turns":
@@ -79,6 +80,9 @@ class Stack:
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the scores (members, n, ...) of inputs (members, n, ...), in training mode."""
         if self.engine == "turns":
+            if self._channels_last and inputs.ndim == 5:
+                flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+                inputs = flat.unflatten(0, inputs.shape[:2])
             return torch.stack([as_scores(one(rows)) for one, rows in zip(self._members, inputs, strict=True)])
         if self.engine == "layers":
             for layer in self._layers:
