@@ -101,7 +101,7 @@ def scale_to(
     if not (math.isfinite(budget) and budget > 0):
         raise InputError(f"the budget must be above 0 {unit}, got {budget}")
     rule = rule or Rule()
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if not _has_resolution(network):
         remarks = ("a table has no resolution: depth and width are scaled, and gamma plays no part",)
         rule = replace(rule, gamma=1.0)

@@ -44,7 +44,7 @@ def build(network: Network) -> nn.Module:
     >>> build(stack)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    kind = getattr(network, "kind", None)
+    kind = str(getattr(network, "kind", type(network).__name__))
     if kind not in _BUILDERS:
         raise InputError(f"a network of kind {kind!r} cannot be built; known are {', '.join(_BUILDERS)}")
     return _BUILDERS[kind](network)

@@ -40,7 +40,7 @@ def relu_conv_norm(
     padding = tuple(side // 2 * dilation for side in sides)
     return nn.Sequential(
         nn.ReLU(),
-        nn.Conv2d(inputs, outputs, sides, stride, padding, dilation=dilation, bias=False),  # type: ignore[arg-type]
+        nn.Conv2d(inputs, outputs, sides, stride, padding, dilation=dilation, bias=False),
         nn.BatchNorm2d(outputs),
     )
 
