@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from selftaught.errors import InputError
 from selftaught.spaces import Network
 from selftaught.spaces.build import build, cost_of
+from selftaught.training.cost import latency
+from selftaught.training.devices import pick_device
 
 __all__ = ["Measured", "kept_bytes", "latency_ms", "measure"]
 
-_FEWEST_RUNS = 5
-_WARM_UP = 2
+_FEWEST_ROUNDS, _MOST_ROUNDS = 5, 200
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def measure(network: Network, *, batch_size: int = 1, device: str = "cpu", secon
         network: what to build.
         batch_size: examples a pass.
         device: a name of torch's; "auto" takes CUDA where there is one.
-        seconds: how long to measure at least; never fewer than five passes.
+        seconds: how long to measure at least; five passes at least.
 
     Raises:
         InputError: the device is not there, or the batch is below 1.
@@ -56,8 +54,6 @@ def measure(network: Network, *, batch_size: int = 1, device: str = "cpu", secon
     >>> measure(PerceptronNetwork((8,), features=2, outputs=2), seconds=0.01).memory_bytes > 0
     True
     """
-    from selftaught.training.devices import pick_device
-
     place = pick_device(device)
     cost = cost_of(network)
     threads = torch.get_num_threads()
@@ -74,28 +70,15 @@ def latency_ms(network: Network, *, batch_size: int = 1, device: str = "cpu", se
     Raises:
         InputError: the device is not there, or the batch is below 1.
     """
-    from selftaught.training.devices import pick_device
-
     if batch_size < 1:
         raise InputError(f"a batch wants at least 1 example, got {batch_size}")
     place = pick_device(device)
-    module = build(network).to(place).eval()
-    batch = torch.zeros(batch_size, *network.input_shape, device=place)
-    times: list[float] = []
-    with torch.inference_mode():
-        for _ in range(_WARM_UP):
-            _timed(module, batch)
-        while len(times) < _FEWEST_RUNS or sum(times) < seconds:
-            times.append(_timed(module, batch))
-    return 1000 * statistics.median(times)
-
-
-def _timed(module: Any, batch: torch.Tensor) -> float:
-    begun = time.perf_counter()
-    module(batch)
-    if batch.device.type == "cuda":
-        torch.cuda.synchronize(batch.device)
-    return time.perf_counter() - begun
+    module = build(network).to(place)
+    example = torch.zeros(1, *network.input_shape, device=place)
+    (first,) = latency(module, example, batches=(batch_size,), rounds=1)
+    rounds = min(max(int(seconds / max(first.median, 1e-6)), _FEWEST_ROUNDS), _MOST_ROUNDS)
+    (found,) = latency(module, example, batches=(batch_size,), rounds=rounds)
+    return 1000 * found.median
 
 
 def kept_bytes(network: Network, *, batch_size: int = 1) -> int:
