@@ -15,8 +15,7 @@ import typer
 from selftaught.cli.quantities import clock, duration, short_count, whole_number
 
 if TYPE_CHECKING:
-    from selftaught.objectives import Found
-    from selftaught.trial import Trial
+    from selftaught.objectives import Advance, Found
 
 __all__ = ["NetworkSpace", "SearcherName", "search_command"]
 
@@ -148,7 +147,7 @@ def search_command(
             on_trial=progress.update,
         )  # fmt: skip
     except KeyboardInterrupt:
-        sys.stderr.write(f"selftaught: {progress.total} trials are kept; the same command goes on there\n")
+        sys.stderr.write(f"selftaught: {progress.kept} trials of this run are kept; the same command goes on there\n")
         raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         sys.stdout.write(json.dumps(found.result, indent=1) + "\n")
@@ -160,28 +159,24 @@ class _Lines:
     """Progress on the standard error, a line a trial."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.total = 0
+        self.kept = 0
         self._quiet = quiet
-        self._stage, self._begun, self._done, self._best = "", 0.0, 0, float("-inf")
-        self._first = 0
+        self._stage, self._begun, self._best = "", 0.0, float("-inf")
 
-    def update(self, stage: str, trial: Trial, total: int) -> None:
-        now = time.perf_counter()
-        if stage != self._stage:
-            self._stage, self._begun, self._done, self._best = stage, now - trial.cost, 0, float("-inf")
-            self._first = trial.number
-        self.total += 1
-        self._done += 1
+    def update(self, advance: Advance) -> None:
+        now, trial = time.perf_counter(), advance.trial
+        if advance.stage != self._stage or advance.now == 1:
+            self._stage, self._begun, self._best = advance.stage, now - trial.cost, float("-inf")
+        self.kept += 1
         value = trial.score.value if trial.score is not None else None
-        self._best = max(self._best, value if value is not None else self._best)
+        self._best = max(self._best, float("-inf") if value is None else value)
         if self._quiet:
             return
-        rate = self._done / max(now - self._begun, 1e-9)
-        left = max(total - self._first - self._done, 0) / rate
+        rate = advance.now / max(now - self._begun, 1e-9)
         said = f"{value:.2f}" if value is not None else f"failed: {trial.error}"
         sys.stderr.write(
-            f"{stage} {self._first + self._done} of {total}: {said} (best {self._best:.2f}), {60 * rate:.3g} a minute, "
-            f"about {clock(left)} left\n"
+            f"{advance.stage} {advance.done} of {advance.total}: {said} (best of this run {self._best:.2f}), "
+            f"{60 * rate:.3g} a minute, about {clock((advance.total - advance.done) / rate)} left\n"
         )
         sys.stderr.flush()
 

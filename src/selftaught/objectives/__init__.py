@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from selftaught.objectives.models import load_model, model_of, save_model
     from selftaught.objectives.network_files import named_network
     from selftaught.objectives.network_objective import NetworkObjective
-    from selftaught.objectives.network_search import SPACE_NAMES, Found, SearchSettings, repeat_trial, search_networks
+    from selftaught.objectives.network_search import (
+        SPACE_NAMES,
+        Advance,
+        Found,
+        SearchSettings,
+        repeat_trial,
+        search_networks,
+    )
     from selftaught.objectives.reference_networks import reference_network
     from selftaught.objectives.rule_learning import LearnedRule, learn_rule, rule_points
     from selftaught.objectives.schedules import training_of, usual_training
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "search_networks",
     "Found",
+    "Advance",
     "SearchSettings",
     "SPACE_NAMES",
     "repeat_trial",
@@ -50,7 +58,8 @@ _HOMES = {
     **dict.fromkeys(("measure", "Measured", "latency_ms", "kept_bytes"), "cost"),
     **dict.fromkeys(("model_of", "save_model", "load_model"), "models"),
     **dict.fromkeys(("usual_training", "training_of"), "schedules"),
-    **dict.fromkeys(("search_networks", "Found", "SearchSettings", "SPACE_NAMES", "repeat_trial"), "network_search"),
+    **dict.fromkeys(("search_networks", "Found", "Advance"), "network_search"),
+    **dict.fromkeys(("SearchSettings", "SPACE_NAMES", "repeat_trial"), "network_search"),
     **dict.fromkeys(("learn_rule", "LearnedRule", "rule_points"), "rule_learning"),
     "NetworkObjective": "network_objective",
     "search_task": "splitting",

@@ -7,24 +7,26 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from selftaught.errors import InputError, ResumeError, require_one_of
 from selftaught.examples import Task
 from selftaught.objectives.final_report import Judged, judge, rank_correlation, write_found
 from selftaught.objectives.network_objective import NetworkObjective
 from selftaught.objectives.reference_networks import reference_network
-from selftaught.objectives.retraining import Entrant, hand_designed, retrain
+from selftaught.objectives.retraining import Entrant, Retraining, hand_designed, name_of, retrain
 from selftaught.objectives.splitting import search_task
 from selftaught.search import Study, search
 from selftaught.search.registry import DEFAULT
 from selftaught.seeds import seed_for
 from selftaught.spaces import NETWORK_SPACES, Network, find_space, network_of
+from selftaught.store import open_store
 from selftaught.trial import Score, Trial
 from selftaught.writing import write_atomically
 
-__all__ = ["SPACE_NAMES", "Found", "SearchSettings", "repeat_trial", "search_networks"]
+__all__ = ["SPACE_NAMES", "Advance", "Found", "SearchSettings", "repeat_trial", "search_networks"]
 
+Stage = Literal["search", "control", "retraining"]
 #: what the command line calls the spaces
 SPACE_NAMES: Mapping[str, str] = {"cells": "nb201", **{name: name for name in (*NETWORK_SPACES, "training")}}
 #: widths and cells a stage that a search is quick with
@@ -84,6 +86,25 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class Advance:
+    """A trial that ended, and how far its stage is.
+
+    Args:
+        stage: "search", "control" (random search) or "retraining".
+        trial: with its score or error.
+        done: trials of the stage that have ended, those of earlier runs included.
+        now: of them, those of this run.
+        total: of the stage.
+    """
+
+    stage: Stage
+    trial: Trial
+    done: int
+    now: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search of networks leaves.
 
@@ -112,7 +133,7 @@ def search_networks(
     workers: int = 1,
     out: str | os.PathLike[str] = "selftaught-runs/search",
     store: str | None = None,
-    on_trial: Callable[[str, Trial, int], None] | None = None,
+    on_trial: Callable[[Advance], None] | None = None,
 ) -> Found:
     """Search a space of networks, or of ways to train one, and train the best again.
 
@@ -128,7 +149,7 @@ def search_networks(
         workers: processes.
         out: the folder of the run: settings, history, result, the winner as `candidate.json` and `model.safetensors`.
         store: where trials are kept; a SQLite file in the folder by default.
-        on_trial: called with the stage ("search", "control", "retraining"), a trial that ended, and the stage's total.
+        on_trial: called with every trial that ends.
 
     Raises:
         InputError: a setting is out of its range.
@@ -141,22 +162,25 @@ def search_networks(
     task = search_task(settings.data, settings.target, seed=settings.seed)
     small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
     objective = _objective(settings, small, folder)
+    space = find_space(SPACE_NAMES[settings.space])
+    objective.network_for(space.complete({}, lambda parameter: 0))  # one that does not fit is told before any work
     _begin(folder, settings)
     place = store or str(folder / "trials.db")
 
-    def told(stage: str, total: int) -> Callable[[Trial], None] | None:
-        return None if on_trial is None else lambda trial: on_trial(stage, trial, total)
+    def told(stage: Stage, study: str, total: int) -> Callable[[Trial], None] | None:
+        return None if on_trial is None else _Counter(stage, _stored(place, study), total, on_trial)
 
-    space = find_space(SPACE_NAMES[settings.space])
     arms: dict[str, Study] = {}
     for arm, searcher in [("found", settings.searcher), ("control", "random")][: 1 + settings.control]:
-        stage = "search" if arm == "found" else "control"
+        stage: Stage = "search" if arm == "found" else "control"
         arms[arm] = search(
             objective, space, trials=trials, searcher=searcher, seed=seed_for(settings.seed, arm) % 2**31,
-            workers=workers, seconds=seconds, store=place, study=stage, on_trial=told(stage, trials),
+            workers=workers, seconds=seconds, store=place, study=stage, on_trial=told(stage, stage, trials),
             repeats="reuse" if settings.inherit else "reuse-equal",
             how_to_repeat=lambda trial: f"selftaught search ... --out {folder} --repeat {trial.number}",
         )  # fmt: skip
+    for study in arms.values():
+        _ = study.best  # where every trial failed, the commonest reason is the error
     final = _final(settings, task)
     entrants = [
         Entrant(f"{arm} {space.encode(trial.candidate)}", arm, final, trial.candidate)
@@ -164,13 +188,17 @@ def search_networks(
         for trial in study.top(settings.top)
     ]
     seeds = [seed_for(settings.seed, "retraining", k) % 2**31 for k in range(settings.seeds)]
-    count = len(entrants) * len(seeds)
     options: dict[str, Any] = {"seeds": seeds, "folder": folder / "models", "store": place, "workers": workers}
-    study, again = retrain(entrants, **options, on_trial=told("retraining", count))
+
+    def train_again(some: list[Entrant]) -> tuple[Study, Retraining]:
+        name = name_of(some, seeds)
+        return retrain(some, **options, study=name, on_trial=told("retraining", name, len(some) * len(seeds)))
+
+    study, again = train_again(entrants)
     means = _means(study)
     winners = {arm: _best([e for e in entrants if e.arm == arm], means) for arm in arms}
     by_hand = hand_designed(final, _reference(winners["found"], settings))
-    beside, theirs = retrain([by_hand], **options, on_trial=told("retraining", len(seeds)))
+    beside, theirs = train_again([by_hand])
     judged = {arm: judge(entrant, study, again, task) for arm, entrant in winners.items()}
     judged["hand-designed"] = judge(by_hand, beside, theirs, task)
     result = {
@@ -189,8 +217,6 @@ def repeat_trial(
     Raises:
         InputError: there is no such trial.
     """
-    from selftaught.store import open_store
-
     folder = Path(out).expanduser()
     with open_store(store or str(folder / "trials.db")) as opened:
         trials = {trial.number: trial for trial in opened.trials(opened.study("search"))}
@@ -199,6 +225,22 @@ def repeat_trial(
     space = find_space(SPACE_NAMES[settings.space])
     small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
     return _objective(settings, small, folder)(space.from_json(trials[number].candidate))
+
+
+class _Counter:
+    """Count the trials of a stage, those stored before included."""
+
+    def __init__(self, stage: Stage, stored: int, total: int, tell: Callable[[Advance], None]) -> None:
+        self._stage, self._stored, self._now, self._total, self._tell = stage, stored, 0, total, tell
+
+    def __call__(self, trial: Trial) -> None:
+        self._now += 1
+        self._tell(Advance(self._stage, trial, self._stored + self._now, self._now, self._total))
+
+
+def _stored(store: str, study: str) -> int:
+    with open_store(store) as opened:
+        return len(opened.trials(opened.study(study))) if study in opened.studies() else 0
 
 
 def _objective(settings: SearchSettings, task: Task, folder: Path) -> NetworkObjective:

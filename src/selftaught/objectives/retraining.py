@@ -17,7 +17,7 @@ from selftaught.spaces import Candidate, ChoiceSpace, Network, Parameter
 from selftaught.training import TrainConfig
 from selftaught.trial import Score, Trial
 
-__all__ = ["Entrant", "Retraining", "retrain"]
+__all__ = ["Entrant", "Retraining", "hand_designed", "name_of", "retrain"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def retrain(
     seeds: Sequence[int],
     folder: Path,
     store: str,
+    study: str,
     workers: int = 1,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> tuple[Study, Retraining]:
@@ -101,7 +102,8 @@ def retrain(
         entrants: of different names.
         seeds: of weights and order.
         folder: where weights are written.
-        store: as `search` takes it; the study is named for what is trained.
+        store: as `search` takes it.
+        study: its name there; `name_of` makes one for what is trained.
         workers: processes.
         on_trial: called with every training that ends.
 
@@ -111,12 +113,16 @@ def retrain(
     names = tuple(entrant.name for entrant in entrants)
     space = ChoiceSpace("retraining", (Parameter("entrant", names), Parameter("seed", tuple(seeds))))
     objective = Retraining({entrant.name: entrant for entrant in entrants}, str(folder))
-    sizes = [repr((e.name, e.network, e.objective.epochs, tuple(seeds))) for e in entrants]
-    mark = hashlib.blake2b("\n".join(sizes).encode(), digest_size=6).hexdigest()
     everything = [{"entrant": name, "seed": seed} for name in names for seed in seeds]
-    study = search(
+    found = search(
         objective, space, trials=len(everything), searcher="random", workers=workers, store=store,
-        study=f"retraining {mark}", enqueue=everything, on_trial=on_trial,
+        study=study, enqueue=everything, on_trial=on_trial,
         how_to_repeat=lambda trial: "the same command",
     )  # fmt: skip
-    return study, objective
+    return found, objective
+
+
+def name_of(entrants: Sequence[Entrant], seeds: Sequence[int]) -> str:
+    """Return the name of a study of these trainings, different for different ones."""
+    told = [repr((one.name, one.network, one.objective.epochs, tuple(seeds))) for one in entrants]
+    return f"retraining {hashlib.blake2b(chr(10).join(told).encode(), digest_size=6).hexdigest()}"
