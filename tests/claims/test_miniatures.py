@@ -22,6 +22,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
+    "nb201-budget": {"blocks": 1, "searches": 2},
+    "efficientnet-table": {"seeds": 1},
+    "compound-scaling": {"seeds": 1, "examples": 64, "epochs": 1},
+    "cell-transfer": {"seeds": 1, "cells": 1, "examples": 32, "epochs": (1, 1), "widths": (2, 2)},
+    "weight-inheritance": {"seeds": 1, "children": 1, "examples": 32, "epochs": (1, 1), "width": 2},
 }
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,11 @@ def test_a_network_from_a_file_is_scaled_and_written(tmp_path: Path, capsys: pyt
 
 
 def test_a_budget_in_milliseconds_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "net.json").write_text('{"kind": "mlp", "widths": [512, 512], "features": 64, "outputs": 3}')
-    words = ["scale", str(tmp_path / "net.json"), "--ms", "1000x", "--batch", "64", "--device", "cpu", "--json"]
+    (tmp_path / "net.json").write_text('{"kind": "mlp", "widths": [64, 64], "features": 64, "outputs": 3}')
+    words = ["scale", str(tmp_path / "net.json"), "--ms", "30x", "--batch", "8", "--device", "cpu", "--json"]
     told = json.loads(run(words, capsys)[1])
     assert told["rule"]["cost"] <= told["rule"]["budget"]
-    assert told["scaled"]["macs"] > 100 * told["mlp"]["macs"]
+    assert told["scaled"]["macs"] > 2 * told["mlp"]["macs"]
 
 
 @pytest.mark.parametrize(
@@ -126,17 +125,15 @@ def test_a_killed_worker_loses_its_trial_and_ctrl_c_keeps_what_there_is(tmp_path
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
     workers = [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
     os.kill(workers[0], signal.SIGKILL)
-    lines = [first.stderr.readline() for _ in range(3)]
-    assert sum("SIGKILL" in line for line in lines) <= 1
+    said = [first.stderr.readline() for _ in range(3)]
+    assert sum("SIGKILL" in line for line in said) == 1
     first.send_signal(signal.SIGINT)
     rest = first.communicate(timeout=120)[1]
     assert first.returncode == 130
     assert "the same command goes on there" in rest
-    killed = sum("SIGKILL" in line for line in [*lines, rest])
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"search {1 + len(lines) + 1} of 8") or "search" in done.stderr
+    assert int(done.stderr.split()[1]) > 4, "it goes on behind what was stored"
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert sorted(line["number"] for line in history) == list(range(8))
-    assert sum("SIGKILL" in (line["error"] or "") for line in history) == 1 >= killed
-    assert time.time() > 0
+    assert sum("SIGKILL" in (line["error"] or "") for line in history) == 1

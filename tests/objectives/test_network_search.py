@@ -29,7 +29,7 @@ pytest.importorskip("torch")
 SMALL = SearchSettings("iris", "mlp", searcher="regularized-evolution", epochs=2, top=2, seeds=2, control=True)
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What a Ctrl-C stands for."""
 
 
@@ -91,9 +91,9 @@ def test_a_search_that_was_stopped_anywhere_ends_as_one_that_was_not(tmp_path: P
         def stop(advance: Advance, seen: list[Advance] = seen, limit: int = limit) -> None:
             seen.append(advance)
             if len(seen) == limit:
-                raise Stop
+                raise StopError
 
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             search_networks(settings, trials=4, out=tmp_path / "pieces", on_trial=stop)
         assert not (tmp_path / "pieces" / "result.json").exists()
     pieces = search_networks(settings, trials=4, out=tmp_path / "pieces")

@@ -15,6 +15,7 @@ __all__ = ["Scaled", "scale", "scale_to"]
 
 _LARGEST = 64.0  # phi; a cost that has not grown past the budget by then does not grow
 _HALVINGS = 30
+_FINEST = 1e-4  # of phi
 _STEP_DOWN = 0.02
 
 
@@ -122,6 +123,8 @@ def scale_to(
         )
     low, high = _bracket(at, budget, unit, down=budget < base)
     for _ in range(_HALVINGS):
+        if repr(scale(network, rule, low)) == repr(scale(network, rule, high)) or high - low < _FINEST:
+            break
         middle = (low + high) / 2
         low, high = (middle, high) if at(middle) <= budget else (low, middle)
     chosen, measured = _fitting(network, rule, low, budget, cost)
