@@ -23,9 +23,9 @@ from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
 from selftaught.cli.reproduce_command import reproduce_command
-from selftaught.cli.train_command import train_command
 from selftaught.cli.scale_command import scale_command
 from selftaught.cli.search_command import search_command
+from selftaught.cli.train_command import train_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
