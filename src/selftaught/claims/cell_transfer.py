@@ -123,9 +123,9 @@ CLAIM = Claim(
     ),
     control="a cell drawn at random from the same draw: the mean of all of them, large",
     scales={
-        "tiny": Scale(CellTransfer(4, 50, 200, (2, 3), (4, 8), (1, 1), 5), 60),
-        "small": Scale(CellTransfer(10, 100, 400, (3, 10), (8, 16), (1, 3), 10), 7200),
-        "full": Scale(CellTransfer(30, 200, 400, (3, 30), (8, 32), (1, 5), 20), 300_000),
+        "tiny": Scale(CellTransfer(4, 50, 1000, (2, 4), (4, 8), (1, 1), 5), 60),
+        "small": Scale(CellTransfer(10, 100, 1000, (3, 10), (8, 16), (1, 3), 10), 7200),
+        "full": Scale(CellTransfer(30, 200, 1000, (3, 30), (8, 32), (1, 5), 20), 300_000),
     },
     plan=plan,
     measure=measure,

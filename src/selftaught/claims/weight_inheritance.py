@@ -108,9 +108,9 @@ CLAIM = Claim(
     ),
     control="the same children from fresh weights, with as many epochs and the same order of examples",
     scales={
-        "tiny": Scale(WeightInheritance(2, 200, (4, 1), 0, 4, 5), 60),
-        "small": Scale(WeightInheritance(6, 400, (10, 2), 10, 8, 10), 1800),
-        "full": Scale(WeightInheritance(10, 1000, (20, 3), 30, 16, 30), 40_000),
+        "tiny": Scale(WeightInheritance(2, 1000, (4, 2), 0, 4, 5), 60),
+        "small": Scale(WeightInheritance(6, 1000, (10, 2), 10, 8, 10), 3600),
+        "full": Scale(WeightInheritance(10, 1000, (20, 3), 30, 16, 30), 80_000),
     },
     plan=plan,
     measure=measure,

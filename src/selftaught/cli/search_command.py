@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -127,7 +126,7 @@ def search_command(
 
     The same command goes on after any stop: Ctrl-C, a crash, kill -9.
     """
-    from selftaught.objectives import SearchSettings, repeat_trial, search_networks
+    from selftaught.objectives import SearchSettings, repeat_trial, search_networks, usual_workers
 
     chosen = (space or _usual_space(data, target)).value
     settings = SearchSettings(
@@ -143,7 +142,7 @@ def search_command(
     progress = _Lines(quiet=quiet)
     try:
         found = search_networks(
-            settings, trials=trials, seconds=seconds, workers=workers or _workers(device), out=folder, store=store,
+            settings, trials=trials, seconds=seconds, workers=workers or usual_workers(device), out=folder, store=store,
             on_trial=progress.update,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -187,14 +186,6 @@ def _usual_space(data: str, target: str | None) -> NetworkSpace:
 
     examples = load(data) if target is None else load(data, target)
     return NetworkSpace.CELLS if examples.inputs.ndim > 2 else NetworkSpace.MLP
-
-
-def _workers(device: str) -> int:
-    import torch
-
-    if device != "cpu" and torch.cuda.is_available():
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print(found: Found) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from selftaught.errors import MissingExtraError
-from selftaught.lazy import lazy_names
+from selftaught.errors import MissingExtraError as _MissingExtraError
+from selftaught.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from selftaught.objectives.cost import Measured, kept_bytes, latency_ms, measure
@@ -67,10 +67,10 @@ _HOMES = {
     "named_network": "network_files",
 }
 _WITHOUT_TORCH = ("search_task", "named_network")
-_load, __dir__ = lazy_names(__name__, _HOMES, globals())
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES and name not in _WITHOUT_TORCH and importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "networks", "building and training networks")
+        raise _MissingExtraError("torch", "networks", "building and training networks")
     return _load(name)

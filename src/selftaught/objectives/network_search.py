@@ -21,10 +21,11 @@ from selftaught.search.registry import DEFAULT
 from selftaught.seeds import seed_for
 from selftaught.spaces import NETWORK_SPACES, Network, find_space, network_of
 from selftaught.store import open_store
+from selftaught.training.devices import pick_device
 from selftaught.trial import Score, Trial
 from selftaught.writing import write_atomically
 
-__all__ = ["SPACE_NAMES", "Advance", "Found", "SearchSettings", "repeat_trial", "search_networks"]
+__all__ = ["SPACE_NAMES", "Advance", "Found", "SearchSettings", "repeat_trial", "search_networks", "usual_workers"]
 
 Stage = Literal["search", "control", "retraining"]
 #: what the command line calls the spaces
@@ -225,6 +226,17 @@ def repeat_trial(
     space = find_space(SPACE_NAMES[settings.space])
     small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
     return _objective(settings, small, folder)(space.from_json(trials[number].candidate))
+
+
+def usual_workers(device: str = "auto") -> int:
+    """Return how many processes a search is quick with: one where there is CUDA, otherwise one a core.
+
+    >>> usual_workers("cpu") >= 1
+    True
+    """
+    if pick_device(device).type != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Counter:
