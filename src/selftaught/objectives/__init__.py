@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SearchSettings,
         repeat_trial,
         search_networks,
+        usual_workers,
     )
     from selftaught.objectives.reference_networks import reference_network
     from selftaught.objectives.rule_learning import LearnedRule, learn_rule, rule_points
@@ -36,6 +37,7 @@ __all__ = [
     "SearchSettings",
     "SPACE_NAMES",
     "repeat_trial",
+    "usual_workers",
     "NetworkObjective",
     "search_task",
     "usual_training",
@@ -59,7 +61,7 @@ _HOMES = {
     **dict.fromkeys(("model_of", "save_model", "load_model"), "models"),
     **dict.fromkeys(("usual_training", "training_of"), "schedules"),
     **dict.fromkeys(("search_networks", "Found", "Advance"), "network_search"),
-    **dict.fromkeys(("SearchSettings", "SPACE_NAMES", "repeat_trial"), "network_search"),
+    **dict.fromkeys(("SearchSettings", "SPACE_NAMES", "repeat_trial", "usual_workers"), "network_search"),
     **dict.fromkeys(("learn_rule", "LearnedRule", "rule_points"), "rule_learning"),
     "NetworkObjective": "network_objective",
     "search_task": "splitting",
