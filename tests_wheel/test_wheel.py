@@ -50,7 +50,7 @@ def test_the_recorded_run_plays_and_gives_a_page_without_the_repository(tmp_path
     assert command
     done = subprocess.run([command, "replay"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
-    assert "digits: replay" in done.stdout
+    assert "cifar10: replay" in done.stdout
 
 
 def test_the_command_says_what_is_wrong_in_one_line() -> None:

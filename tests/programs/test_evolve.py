@@ -22,7 +22,7 @@ DEMO: dict[str, Any] = {"preset": "demo", "population": 100, "programs": 3000, "
 KEYS = {
     "seed", "bias", "search", "programs", "programs_before_resume", "programs_per_second", "cpu_seconds",
     "evaluations_to_best", "fitness_search", "fitness_select", "fitness_test", "baselines", "program", "version",
-    "tasks", "reason", "warnings", "born",
+    "tasks", "reason", "warnings", "born", "techniques",
 }  # fmt: skip
 
 

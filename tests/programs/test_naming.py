@@ -12,6 +12,7 @@ from selftaught.programs import evolve, naming
 from selftaught.programs.baselines import linear_learner
 from selftaught.programs.builtin import builtin_tasks
 from selftaught.programs.naming import Naming, best_so_far
+from selftaught.programs.opponents import constant_fitness
 from selftaught.programs.parse import parse_program
 from selftaught.programs.program import Program
 from selftaught.programs.progress import Progress
@@ -40,13 +41,20 @@ def test_a_gradient_step_is_named_and_nothing_is_not(tmp_path: Path, monkeypatch
     names.save(tmp_path / "timeline.json", history)
     first, second = json.loads((tmp_path / "timeline.json").read_text())
     assert (first["programs"], first["techniques"]) == (1, [])
-    assert second["techniques"] == list(names.of(linear_learner(0.05)))
+    assert second["techniques"] == list(names.of(linear_learner(0.05), 0.99))
+
+
+def test_what_has_learned_nothing_has_no_techniques() -> None:
+    floor = float(constant_fitness(TASKS).mean())
+    names = Naming(TASKS)
+    assert names.of(linear_learner(0.05), floor + 0.01) == ()
+    assert "gradient step" in names.of(linear_learner(0.05), floor + 0.03)
 
 
 def test_naming_keeps_to_its_share_and_catches_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "AT_ONCE", -1.0)
     names = Naming(TASKS)
-    history = [found(number, number / 10, linear_learner(0.01 * number)) for number in range(1, 5)]
+    history = [found(number, 0.9 + number / 100, linear_learner(0.01 * number)) for number in range(1, 5)]
     assert all(names.watch(one, elapsed=-1.0) is None for one in history)
     names.finish(history, seconds=0.0)  # no time is left: the best alone
     names.save(tmp_path / "timeline.json", history)
@@ -61,7 +69,7 @@ def test_a_program_that_cannot_be_looked_at_ends_no_search(monkeypatch: pytest.M
         raise FloatingPointError("overflow")
 
     monkeypatch.setattr("selftaught.programs.explain.techniques.name_techniques", fails)
-    assert Naming(TASKS).of(linear_learner()) == ()
+    assert Naming(TASKS).of(linear_learner(), 0.99) == ()
 
 
 def test_evolve_tells_and_keeps_the_names(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ REQUIRED = {
     "scipy": "scipy",
     "numba": "numba",
     "llvmlite": "llvmlite",
+    "cloudpickle": "cloudpickle",
     "scikit-learn": "sklearn",
     "polars": "polars",
     "sqlalchemy": "sqlalchemy",
@@ -36,6 +37,7 @@ REQUIRED = {
 }
 #: Extra -> (what it is for, distribution -> module).
 EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
+    "search": ("samplers of Optuna", {"optuna": "optuna"}),
     "networks": (
         "neural networks",
         {"torch": "torch", "safetensors": "safetensors", "optuna": "optuna"},

@@ -228,13 +228,10 @@ def _run(
     title, facts = _title(settings)
     notes: list[str] = []
     named: list[str] = []
-    present: tuple[str, ...] = ()
     view_on = _view(title, facts, to_errors=as_json, quiet=quiet)
     with _notes(notes), Interrupts() as interrupts, Keyboard() as keyboard, view_on as view:
 
         def on_progress(progress: Progress) -> str | None:
-            nonlocal present
-            present = progress.techniques
             interrupts.hold()
             interrupts.worth_keeping |= progress.programs > 0
             if "q" in keyboard.pressed().lower():
@@ -261,7 +258,7 @@ def _run(
         from selftaught.cli.summary import print_summary
 
         console = Console(highlight=False, markup=False)
-        print_summary(console, found, title=title, repeat=repeat, notes=notes, techniques=present)
+        print_summary(console, found, title=title, repeat=repeat, notes=notes)
     return found
 
 

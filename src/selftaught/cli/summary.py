@@ -16,32 +16,12 @@ from rich.text import Text
 from selftaught.cli.code_view import code_of
 from selftaught.cli.quantities import count, fitness, short_count
 from selftaught.report.page import REPORT
-from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, verdict
+from selftaught.report.verdict import BASELINE_NAMES, FITNESS_MEANS, REASONS, described, verdict
 
 if TYPE_CHECKING:
     from selftaught.programs import Evolution, FitnessInterval
 
-__all__ = ["described", "print_summary", "verdict"]
-
-#: What the steps of gradient descent are taken on, the richest first.
-_MODELS = ("two-layer network", "bilinear interaction", "linear model")
-
-
-def described(techniques: Sequence[str]) -> str:
-    """Say in a sentence what a program is, from the techniques named in it; empty where none was.
-
-    >>> described(["linear model", "gradient step", "learning rate"])
-    'It is gradient descent on a linear model, with learning rate.'
-    >>> described(["linear model", "weight averaging"])
-    'Techniques in it: linear model, weight averaging.'
-    """
-    if "gradient step" not in techniques:
-        return f"Techniques in it: {', '.join(techniques)}." if techniques else ""
-    model = next((name for name in _MODELS if name in techniques), None)
-    others = [name for name in techniques if name not in ("gradient step", model)]
-    on = f" on a {model}" if model else ""
-    return f"It is gradient descent{on}{', with ' if others else ''}{', '.join(others)}."
-
+__all__ = ["print_summary", "verdict"]
 
 def print_summary(
     console: Console,
@@ -50,7 +30,6 @@ def print_summary(
     title: str,
     repeat: str,
     notes: Sequence[str] = (),
-    techniques: Sequence[str] = (),
 ) -> None:
     """Print the table of scores, the verdict, the program and where everything is."""
     plain = not console.encoding.lower().startswith("utf")
@@ -70,7 +49,7 @@ def print_summary(
     say()
     sentence = verdict(found.fitness_test, found.baselines, found.bias)
     say(sentence, "bold green" if "beats every baseline" in sentence else "bold")
-    said = described(techniques)
+    said = described(found.techniques)
     if said:
         say(said, "bold")
     if found.reason != "target" and ("does not beat" in sentence or "draws level" in sentence):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from selftaught.errors import SelftaughtError
+from selftaught.programs.opponents import constant_fitness
 from selftaught.programs.program import Program
 from selftaught.programs.result import Improvement
 from selftaught.programs.tasksets import TaskSet
@@ -18,6 +19,7 @@ from selftaught.writing import write_atomically
 __all__ = ["Naming"]
 
 SHARE = 0.03  # of the time since the start
+LEARNED = 0.04  # of the way from one answer to everything to a fitness of 1: with less a program has learned nothing
 AT_ONCE = 1.0  # seconds of naming that a run may always spend, so that the first seconds have names
 Key = tuple[int, int, int]
 
@@ -25,12 +27,17 @@ Key = tuple[int, int, int]
 class Naming:
     """The techniques of improvements, by `explain.name_techniques` on the search tasks.
 
+    A program that is no better than one answer to everything may well take gradient steps, on a prediction that has
+    nothing to learn: its techniques are not named.
+
     Args:
         tasks: the search tasks.
     """
 
     def __init__(self, tasks: TaskSet) -> None:
         self._tasks = tasks
+        constant = float(constant_fitness(tasks).mean())
+        self._floor = constant + LEARNED * (1.0 - constant)
         self._names: dict[Key, tuple[str, ...]] = {}
         self._spent = 0.0
         self._best = -np.inf
@@ -74,8 +81,10 @@ class Naming:
         ]
         write_atomically(path, (json.dumps(moments, indent=1) + "\n").encode())
 
-    def of(self, program: Program) -> tuple[str, ...]:
-        """Return the techniques of a program."""
+    def of(self, program: Program, fitness: float) -> tuple[str, ...]:
+        """Return the techniques of a program of this mean fitness, on these tasks or on others of their kind."""
+        if fitness < self._floor:
+            return ()
         from selftaught.programs.explain.techniques import name_techniques
 
         try:
@@ -87,7 +96,7 @@ class Naming:
         key = _key(found)
         if key not in self._names:
             began = time.perf_counter()
-            self._names[key] = self.of(found.program)
+            self._names[key] = self.of(found.program, found.fitness)
             self._spent += time.perf_counter() - began
         return self._names[key]
 

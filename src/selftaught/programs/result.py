@@ -117,6 +117,7 @@ class Evolution:
         warnings: what the user should know.
         born: of the winner: "programs" proposed on its "island" by then, its "parent" (the number of its birth, -1 for
             none) and the "move" that made it; empty for runs of older versions.
+        techniques: named in the winner; none where it has learned nothing.
     """
 
     program: Program
@@ -140,6 +141,7 @@ class Evolution:
     tasks: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     born: Mapping[str, int] = field(default_factory=dict)
+    techniques: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -174,6 +176,7 @@ class Evolution:
             "fitness_test": self.fitness_test.to_dict(),
             "baselines": {name: value.to_dict() for name, value in self.baselines.items()},
             "born": dict(self.born),
+            "techniques": list(self.techniques),
             "program": self.text,
             "version": self.version,
             "tasks": dict(self.tasks),
@@ -216,7 +219,7 @@ class Evolution:
                 fitness_test=FitnessInterval(**stored["fitness_test"]),
                 baselines={name: FitnessInterval(**value) for name, value in stored["baselines"].items()},
                 history=history, settings=settings, folder=folder, warnings=tuple(stored["warnings"]),
-                born=dict(stored.get("born", {})),
+                born=dict(stored.get("born", {})), techniques=tuple(stored.get("techniques", ())),
                 **{key: stored[key] for key in plain},
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -138,7 +138,7 @@ class Run:
         self._baselines.update(judge.warm_up())
         # Here and not in the first step of the search, so that it is told as what it is, and once for all islands.
         Island(self.settings, tasks, 0, evaluator).run(0, 0)
-        self._naming.of(Program())  # its imports take longer than the first names may
+        self._naming.of(Program(), 1.0)  # its imports take longer than the first names may
         if self.settings.seconds is not None:
             # Done now, so that the end of the search costs what is planned for it.
             judge.prepare(REFERENCE_SHARE * self.settings.seconds)
@@ -330,11 +330,11 @@ class Run:
             self._warnings.append(
                 f"the reference was scored on {baselines['reference'].tasks} final tasks for want of time"
             )
+        self._techniques = self._naming.of(chosen.found.program, test.mean)
         result = self._result(chosen.found, judge, chosen.fitness, test, baselines, programs, reason, cpu_of_team)
         result.save()
         self._naming.finish(self._history, seconds=NAMING_SHARE * (self.settings.seconds or NAMING_SECONDS))
         self._naming.save(self.folder.path / "timeline.json", self._history)
-        self._techniques = self._naming.of(chosen.found.program)
         self._tell("done", reason)
         return result
 
@@ -365,6 +365,7 @@ class Run:
                 "elapsed": round(self.elapsed, 3),
             },
             born={"programs": found.programs, "island": found.island, "parent": found.parent, "move": found.move},
+            techniques=self._techniques,
         )  # fmt: skip
 
 

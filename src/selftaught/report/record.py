@@ -174,6 +174,7 @@ class RunRecord:
         settings: of the search, empty where there is no settings.json.
         explanation: of the winner, or None.
         timeline: techniques of each improvement, or None.
+        techniques: named in the winner when the run ended; those of the explanation go before them.
         about: of a recording: machine, when, how; empty for an ordinary run.
         has_config: whether config.toml is there to repeat it.
     """
@@ -201,6 +202,7 @@ class RunRecord:
     timeline: tuple[Moment, ...] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     born: tuple[int, int, int, int] | None = None
+    techniques: tuple[str, ...] = ()
     has_config: bool = False
 
     @property
@@ -275,7 +277,8 @@ def _run(path: Path, stored: Any) -> RunRecord:
             path / "timeline.json", lambda: tuple(_moment(_object(one)) for one in _array(moments))
         ),
         about=_checked(path / "recording.json", lambda: _object({} if about is _MISSING else about)),
-        born=_birth(_object(stored.get("born", {}))), has_config=(path / "config.toml").is_file(),
+        born=_birth(_object(stored.get("born", {}))), techniques=_texts(stored.get("techniques", [])),
+        has_config=(path / "config.toml").is_file(),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from selftaught.report.progress_chart import best_so_far, progress_chart
 from selftaught.report.record import Record, RunRecord, TechniqueFound
 from selftaught.report.svg import element
 from selftaught.report.timeline import Appearance, appearances, techniques_at
-from selftaught.report.verdict import FITNESS_MEANS, REASONS, verdict
+from selftaught.report.verdict import FITNESS_MEANS, REASONS, known_as, verdict
 
 __all__ = [
     "beside_baselines", "descent", "given", "headline", "notes", "progress", "repeat", "repeat_command", "techniques",
@@ -42,6 +42,11 @@ _LINKS = {
 }
 
 
+def techniques_of(run: RunRecord) -> tuple[str, ...]:
+    """Return the techniques in the winner: those of its explanation, or those named when the run ended."""
+    return tuple(one.name for one in run.explanation.techniques) if run.explanation else run.techniques
+
+
 def headline(run: RunRecord) -> str:
     """Say what was searched and who won, with the few figures that matter."""
     sentence = verdict(run.test, run.baselines, run.bias)
@@ -54,9 +59,10 @@ def headline(run: RunRecord) -> str:
         ("lines of code", str(sum(len(lines) for lines in code_of_text(run.program).values())),
          f"found after {count(run.best_after)} programs"),
     ]  # fmt: skip
-    named = [one.name for one in run.explanation.techniques] if run.explanation else [one.name for one in found]
+    of_winner = techniques_of(run)
+    named = of_winner or tuple(one.name for one in found)
     if named:
-        where = "techniques in it" if run.explanation else "techniques seen"
+        where = "techniques in it" if of_winner else "techniques seen"
         shown.insert(1, (where, str(len(named)), ", ".join(named[:3]) + (" …" if len(named) > 3 else "")))
     tiles = "".join(
         element(
@@ -68,10 +74,16 @@ def headline(run: RunRecord) -> str:
     )
     facts = f"{escape(run.name)} · bias {escape(run.bias)} · search {escape(run.kind)} · seed {run.seed}"
     won = "beats every baseline" in sentence
+    known = known_as(of_winner)
     return element(
         "header",
         element("p", f"<b>selftaught</b> · {facts}", class_="eyebrow")
-        + element("h1", _stressed(escape(sentence)))
+        + (
+            element("h1", escape(known[0].upper() + known[1:]))
+            + element("p", _stressed(escape(sentence)), class_="verdict")
+            if known
+            else element("h1", _stressed(escape(sentence)), class_="verdict")
+        )
         + element("p", escape(_lead(run)), class_="lead")
         + element("div", tiles, class_="tiles"),
         class_="won" if won else "open",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from selftaught.report.numbers import fitness
 
-__all__ = ["BASELINE_NAMES", "FITNESS_MEANS", "REASONS", "HasInterval", "verdict"]
+__all__ = ["BASELINE_NAMES", "FITNESS_MEANS", "REASONS", "HasInterval", "described", "known_as", "verdict"]
 
 _OF = {
     "linear": "the linear learner", "net": "the two-layer net", "reference": "scikit-learn",
@@ -71,3 +71,38 @@ def verdict(evolved: HasInterval, baselines: Mapping[str, HasInterval], bias: st
     if evolved.high >= best.low:
         return f"{who} does not beat the best baseline on unseen tasks: {against}; the intervals overlap."
     return f"{who} does not beat the best baseline on unseen tasks: {against}."
+
+
+_COUNTED = ("bias", "non-linearity", "learning rate", "multiplicative update")  # these take an article
+
+
+def known_as(techniques: Sequence[str]) -> str:
+    """Return what a program is in the words of a textbook; empty where it takes no gradient steps.
+
+    >>> known_as(["linear model", "gradient step", "learning rate", "clipping"])
+    'gradient descent on a linear model, with a learning rate and clipping'
+    """
+    if "gradient step" not in techniques:
+        return ""
+    models = [name for name in ("linear model", "bilinear interaction") if name in techniques]
+    if "two-layer network" in techniques:
+        models = ["two-layer network"]
+    model = "linear and bilinear model" if len(models) == 2 else "".join(models)
+    hidden = {"gradient step", "linear model", "bilinear interaction", "two-layer network"}
+    hidden |= {"non-linearity"} if "two-layer network" in techniques else set()
+    others = [f"a {one}" if one in _COUNTED else one for one in techniques if one not in hidden]
+    parts = ", ".join(others[:-1]) + (" and " if len(others) > 1 else "") + "".join(others[-1:])
+    return "gradient descent" + (f" on a {model}" if model else "") + (f", with {parts}" if parts else "")
+
+
+def described(techniques: Sequence[str]) -> str:
+    """Say in a sentence what a program is, from the techniques named in it; empty where none was.
+
+    >>> described(["linear model", "gradient step", "learning rate"])
+    'It is gradient descent on a linear model, with a learning rate.'
+    >>> described(["linear model", "weight averaging"])
+    'Techniques in it: linear model, weight averaging.'
+    """
+    if known := known_as(techniques):
+        return f"It is {known}."
+    return f"Techniques in it: {', '.join(techniques)}." if techniques else ""
