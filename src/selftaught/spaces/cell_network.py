@@ -82,7 +82,7 @@ class CellNetwork(_Cells):
         InputError: the text is no cell, or a size is below 1.
 
     >>> CellNetwork("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|").cost().parameters
-    320426
+    344346
     """
 
     cell: str
