@@ -186,7 +186,7 @@ def test_help_and_the_package_load_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
-    assert {"torch", "numpy", "sklearn", "polars"} & set(done.stderr.split()) == set()
+    assert {"torch", "sklearn", "polars", "numba"} & set(done.stderr.split()) == set()
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

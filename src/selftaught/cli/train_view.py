@@ -85,7 +85,7 @@ def line(progress: Progress) -> str:
     >>> from types import SimpleNamespace
     >>> line(SimpleNamespace(seconds=61, epoch=1, epochs=4, step=70, steps=200, examples_per_second=1500.0, loss=0.25,
     ...      score=None, seconds_left=120.0))
-    '   1:01  epoch 2 of 4, step 70 of 200, 1.5 k examples/s, loss 0.2500, 2:00 left'
+    '   1:01  epoch 2 of 4, step 70 of 200, 1.50 k examples/s, loss 0.2500, 2:00 left'
     """
     words = [f"epoch {progress.epoch + 1}" + (f" of {progress.epochs}" if progress.epochs else "")]
     words.append(f"step {progress.step}" + (f" of {progress.steps}" if progress.steps else ""))

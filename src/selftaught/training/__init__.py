@@ -5,17 +5,16 @@ Importing this package does not import torch; its first use does.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from selftaught.errors import MissingExtraError
-from selftaught.lazy import lazy_names
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch
 
 if TYPE_CHECKING:
     from selftaught.training.batches import Batch, InMemory
     from selftaught.training.callbacks import Callback, DropoutSchedule, EarlyStopping, Ema, Masks, StochasticDepth
     from selftaught.training.config import SGD, AdamW, Augment, Lion, RandAugment, TrainConfig
-    from selftaught.training.cost import Cost, Latency, cost, count_flops, latency, time_in_turns
+    from selftaught.training.costs import Cost, Latency, cost, count_flops, latency, time_in_turns
     from selftaught.training.evaluation import Evaluation, evaluate
     from selftaught.training.fitting import Fitted, Progress, fit
     from selftaught.training.losses import Loss
@@ -82,24 +81,14 @@ _HOMES = {
     **dict.fromkeys(("linear", "mlp", "small_cnn", "make_model", "Standardise"), "models"),
     **dict.fromkeys(("Batch", "InMemory"), "batches"),
     **dict.fromkeys(("fit_population", "FittedPopulation"), "population"),
-    **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "cost"),
+    **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "costs"),
     "RecordOutcomes": "outcomes",
     **dict.fromkeys(("train", "Trained", "load_trained"), "training_run"),
     "Run": "run",
     "Loss": "losses",
     "LionOptimizer": "optimisers",
 }
-_load, __dir__ = lazy_names(__name__, _HOMES, globals())
-
-
-def require_torch() -> None:
-    """Check that torch is there, without importing it.
-
-    Raises:
-        MissingExtraError: it is not.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "networks", "training a network")
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 
 
 def __getattr__(name: str) -> Any:

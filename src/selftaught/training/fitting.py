@@ -219,7 +219,7 @@ def _end_epoch(run: Run, *, whole: bool = True) -> None:
     run.epoch += whole
     line: dict[str, Any] = {
         "epoch": run.epoch + (not whole), "step": run.step, "seconds": round(run.seconds, 3), "lr": run.lr,
-        "loss": float(run.loss_sum) / max(run.seen, 1),
+        "loss": run.loss_total / max(run.seen, 1),
     }  # fmt: skip
     last = run.epoch == run.config.planned_epochs or (run.total_steps is not None and run.step >= run.total_steps)
     due = run.epoch % run.config.evaluate_every == 0 or last or not whole
@@ -229,6 +229,7 @@ def _end_epoch(run: Run, *, whole: bool = True) -> None:
     run.history.append(line)
     run.place, run.seen = (0, 0) if whole else (run.place, 0)
     run.loss_sum.zero_()
+    run.loss_number = 0.0
     for callback in run.callbacks:
         callback.after_epoch(run)
 
@@ -274,7 +275,7 @@ class _Reports:
         progress = Progress(
             step=run.step, steps=run.total_steps, epoch=run.epoch, epochs=config.planned_epochs, seconds=run.seconds,
             seconds_left=left, examples_per_second=size / self.seconds_a_step if self.seconds_a_step else 0.0,
-            loss=float(run.loss_sum) / max(run.seen, 1), score=score,
+            loss=run.loss_total / max(run.seen, 1), score=score,
         )  # fmt: skip
         return None if self._tell is None else self._tell(progress)
 

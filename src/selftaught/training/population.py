@@ -187,11 +187,23 @@ def _step(
     for generator, own in zip(stack.generators, configs, strict=True):
         generator.manual_seed(seed_for(own.seed, "model", step) % 2**63)
     stack.gradients.zero_()
-    with torch.autocast(source.device.type, torch.bfloat16, enabled=shared.precision == "bfloat16"):
-        scores = stack.forward(inputs)
-    each = lowered.each(scores.float().flatten(0, 1), targets.flatten(0, 1)).view(members, -1)
-    losses = (each if weights is None else each * weights).mean(1)
-    losses.sum().backward()
+    narrow = torch.autocast(source.device.type, torch.bfloat16, enabled=shared.precision == "bfloat16")
+    if stack.engine == "turns":
+        # Backward follows at once, so that one member's activations are alive at a time.
+        found = []
+        for number in range(members):
+            with narrow:
+                own_scores = stack.forward_one(number, inputs[number])
+            own_weights = None if weights is None else weights[number]
+            found.append(lowered.mean(own_scores.float(), targets[number], own_weights))
+            found[-1].backward()
+        losses = torch.stack([one.detach() for one in found])
+    else:
+        with narrow:
+            scores = stack.forward(inputs)
+        each = lowered.each(scores.float().flatten(0, 1), targets.flatten(0, 1)).view(members, -1)
+        losses = (each if weights is None else each * weights).mean(1)
+        losses.sum().backward()
     if shared.clip_norm is not None:
         stack.clip(shared.clip_norm)
     optimiser.step(stack.gradients, factor)

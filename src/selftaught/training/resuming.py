@@ -89,8 +89,8 @@ class Checkpoints:
         tensors["loss_sum"] = run.loss_sum
         facts = {
             **_identity(run), "optimiser": numbers, "precision": run.precision, "step": run.step, "epoch": run.epoch,
-            "place": run.place, "seen": run.seen, "seconds": run.seconds, "history": run.history, "reason": run.reason,
-            "finished": finished,
+            "place": run.place, "seen": run.seen, "loss": run.loss_number, "seconds": run.seconds,
+            "history": run.history, "reason": run.reason, "finished": finished,
         }  # fmt: skip
         save_tensors(self._path, tensors, facts)
         self._last = time.perf_counter()
@@ -118,7 +118,7 @@ class Checkpoints:
         run.loss_sum.copy_(tensors["loss_sum"])
         run.precision, run.reason, run.history = facts["precision"], facts["reason"], facts["history"]
         run.step, run.epoch, run.place, run.seen = (facts[name] for name in ("step", "epoch", "place", "seen"))
-        run.elapsed = facts["seconds"]
+        run.elapsed, run.loss_number = facts["seconds"], facts["loss"]
         self.finished = facts["finished"]
         return True
 

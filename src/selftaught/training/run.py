@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -64,6 +65,7 @@ class Run:
     reason: str = ""
     began: float = field(default_factory=time.perf_counter)
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    loss_number: float = 0.0
     seen: int = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +96,11 @@ class Run:
     def epochs_begun(self) -> int:
         """Epochs of which at least one batch is done."""
         return self.epoch + (self.place > 0)
+
+    @property
+    def loss_total(self) -> float:
+        """Sum of the running epoch's losses over its examples; costs a wait for the device."""
+        return self.loss_number + float(self.loss_sum)
 
     @property
     def lr(self) -> float:
@@ -163,7 +170,7 @@ class Run:
         Raises:
             DivergedError: it is not finite.
         """
-        if not bool(torch.isfinite(self.loss_sum)):
+        if not math.isfinite(self.loss_total):
             raise DivergedError(
                 f"the loss is not finite in epoch {self.epoch + 1}, at the latest after step {self.step}; "
                 "lower the learning rate, or clip the gradient with clip_norm"
@@ -198,7 +205,11 @@ def train_step(run: Run, batch: Batch) -> None:
     run.optimiser.step()
     run.step += 1
     run.place += 1
-    run.loss_sum += value.detach() * batch.size
+    # A number on the CPU, where reading it costs less than an operation; elsewhere reading would wait for the device.
+    if run.device.type == "cpu":
+        run.loss_number += value.item() * batch.size
+    else:
+        run.loss_sum += value.detach() * batch.size
     run.seen += batch.size
     for callback in run.callbacks:
         callback.after_step(run)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from selftaught.errors import InputError
-from selftaught.training.cost import count_flops
+from selftaught.training.costs import count_flops
 from selftaught.training.losses import as_scores
 from selftaught.training.stacked_layers import RULES, member_dropout, plan_of
 
@@ -78,12 +78,7 @@ class Stack:
         return len(self.models)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return the scores (members, n, ...) of inputs (members, n, ...), in training mode."""
-        if self.engine == "turns":
-            if self._channels_last and inputs.ndim == 5:
-                flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-                inputs = flat.unflatten(0, inputs.shape[:2])
-            return torch.stack([as_scores(one(rows)) for one, rows in zip(self._members, inputs, strict=True)])
+        """Return the scores (members, n, ...) of inputs (members, n, ...), in training mode; not for "turns"."""
         if self.engine == "layers":
             for layer in self._layers:
                 inputs = RULES[type(layer)](layer, self._find, inputs, self.generators)
@@ -95,11 +90,21 @@ class Stack:
         found: torch.Tensor = torch.func.vmap(one, randomness="different")(self._stacked, self._others, inputs)
         return found
 
+    def forward_one(self, number: int, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the scores (n, ...) of one member for inputs (n, ...); for the engine "turns"."""
+        if self._channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return as_scores(self._members[number](inputs))
+
     def unstack(self) -> None:
         """Write parameters and buffers back into the models."""
         with torch.no_grad():
             for number, model in enumerate(self.models):
                 state = model.state_dict()
+                if self.engine == "turns":
+                    for name, own in self._members[number].state_dict().items():
+                        state[name].copy_(own)
+                    continue
                 for name, (start, size, shape) in self._places.items():
                     state[name].copy_(self.values[start + number * size :][:size].view(shape))
                 for name, other in self._others.items():
@@ -137,8 +142,15 @@ class Stack:
             end, shape = start + len(self) * size, (len(self), *shape)
         else:
             start, end = start + member * size, start + (member + 1) * size
-        parameter = nn.Parameter(self.values[start:end].view(shape))
-        parameter.grad = self.gradients[start:end].view(shape)
+        parts = self.values[start:end], self.gradients[start:end]
+        if member is not None and self._channels_last and len(shape) == 4:
+            # In the order of memory that convolutions are faster with.
+            turned = (shape[0], *shape[2:], shape[1])
+            value, gradient = (one.view(turned).permute(0, 3, 1, 2) for one in parts)
+        else:
+            value, gradient = (one.view(shape) for one in parts)
+        parameter = nn.Parameter(value)
+        parameter.grad = gradient
         return parameter
 
     def _member(self, template: nn.Module, number: int) -> nn.Module:
@@ -147,6 +159,10 @@ class Stack:
         _replace_dropout(member, [self.generators[number]])
         places = {id(one): name for name, one in member.named_parameters() if name in self._places}
         views = {name: self._view(name, number) for name in self._places}
+        with torch.no_grad():
+            own_values = dict(self.models[number].named_parameters())
+            for name, view in views.items():
+                view.copy_(own_values[name])
         for name, module in member.named_modules():
             for own, parameter in module._parameters.items():
                 if parameter is not None and id(parameter) in places:

@@ -22,7 +22,7 @@ from selftaught.training.batches import as_inputs
 from selftaught.training.callbacks import Callback, Ema
 from selftaught.training.checkpoint import load_tensors, save_tensors
 from selftaught.training.config import TrainConfig
-from selftaught.training.cost import Cost, cost
+from selftaught.training.costs import Cost, cost
 from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.fitting import Fitted, Progress, fit
 from selftaught.training.models import ModelName, make_model, mlp, small_cnn
