@@ -80,16 +80,17 @@ def examples_use_torch(path: Path) -> bool:
 def imports_torch(name: str, *, lazily: bool = False) -> bool:
     """Whether importing a module imports torch, or using what it exports does (`lazily`)."""
     found: set[str] = set()
+    used: set[str] = set()
     body = ast.parse(source_of(name).read_text(encoding="utf-8")).body
     for node in [*body, *(line for one in body if lazily and isinstance(one, ast.If) for line in one.body)]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            used.add(node.module)  # taking a name from a package loads what defines it
     parents = {".".join(one.split(".")[:k]) for one in found for k in range(1, one.count(".") + 2)}
-    if "torch" in parents:
-        return True
-    return any(imports_torch(one) for one in parents & set(MODULES) if one != name and not name.startswith(f"{one}."))
+    others = {one for one in parents & set(MODULES) if one != name and not name.startswith(f"{one}.")}
+    return "torch" in parents or any(imports_torch(one, lazily=one in used) for one in others)
 
 
 def source_of(name: str) -> Path:

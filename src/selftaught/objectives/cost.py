@@ -9,7 +9,7 @@ import torch
 from selftaught.errors import InputError
 from selftaught.spaces import Network
 from selftaught.spaces.build import build, cost_of
-from selftaught.training.cost import latency
+from selftaught.training.costs import latency
 from selftaught.training.devices import pick_device
 
 __all__ = ["Measured", "kept_bytes", "latency_ms", "measure"]
