@@ -193,7 +193,7 @@ def _print(found: Found) -> None:
     from rich.table import Table
 
     console = Console(highlight=False, markup=False)
-    console.print(found.study.summary())
+    console.print(found.study.summary(), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for name in ("", "test", "validation", "MACs", "parameters"):
         table.add_column(name, justify="left" if not name else "right")
@@ -210,14 +210,18 @@ def _print(found: Found) -> None:
     for name, one in list(arms.items())[1:]:
         if one is not None:
             mean, low, high = found.winner.difference(one)
-            console.print(f"beside {name}: {mean:+.2f} points on test [{low:+.2f}, {high:+.2f}], {_verdict(low, high)}")
+            console.print(
+                f"beside {name}: {mean:+.2f} points on test [{low:+.2f}, {high:+.2f}], {_verdict(low, high)}",
+                soft_wrap=True,
+            )
     correlation = found.result["rank_correlation"]
     if correlation is not None:
         console.print(
             f"search's score against the final one, {correlation['n']:.0f} candidates: rank correlation "
-            f"{correlation['spearman']:.2f}; the search's own first choice is {correlation['gap']:.2f} points behind"
+            f"{correlation['spearman']:.2f}; the search's own first choice is {correlation['gap']:.2f} points behind",
+            soft_wrap=True,
         )
-    console.print(f"wrote {found.folder}/result.json, history.jsonl, candidate.json, model.safetensors")
+    console.print(f"wrote {found.folder}/result.json, history.jsonl, candidate.json, model.safetensors", soft_wrap=True)
 
 
 def _verdict(low: float, high: float) -> str:
