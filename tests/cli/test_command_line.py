@@ -113,7 +113,7 @@ def test_help_is_quick_and_loads_no_engine() -> None:
         assert done.returncode == 0
     loaded = done.stderr.split()
     assert [name for name in ("numba", "sklearn", "polars", "numpy", "scipy", "sqlalchemy") if name in loaded] == []
-    assert min(seconds) < 1
+    assert min(seconds) < 1.5  # 0.4 on an idle machine
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

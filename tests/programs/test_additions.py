@@ -157,7 +157,7 @@ def test_additions_leave_the_base_alone_and_count_as_whole_programs(evaluator: E
     assert private
     assert written
     assert not private & written
-    for found, fitness, _ in island.best():
+    for found, fitness, *_ in island.best():
         assert evaluator.score(found, live=True).mean() == pytest.approx(fitness, abs=1e-12)
         assert all(len(part) <= most for (_, part), most in zip(found.functions(), (4, 7, 12), strict=True))
 

@@ -78,7 +78,7 @@ def test_unknown_source_names_the_nearest_task() -> None:
 
 
 def test_target_does_not_apply_to_a_recipe() -> None:
-    with pytest.raises(InputError, match="do not apply to the built-in task"):
+    with pytest.raises(InputError, match="target cannot be given with the built-in task"):
         source_of("rings", target="y")
 
 
