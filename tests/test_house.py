@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,39 @@ def names_in_init(path: Path) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", PACKAGES)
+def examples_use_torch(path: Path) -> bool:
+    """Whether the examples in a file import torch; they run in `test_torch_examples`, in a process of their own."""
+    return ">>> import torch" in path.read_text(encoding="utf-8")
+
+
+@cache
+def imports_torch(name: str, *, lazily: bool = False) -> bool:
+    """Whether importing a module imports torch, or using what it exports does (`lazily`)."""
+    found: set[str] = set()
+    used: set[str] = set()
+    body = ast.parse(source_of(name).read_text(encoding="utf-8")).body
+    for node in [*body, *(line for one in body if lazily and isinstance(one, ast.If) for line in one.body)]:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            used.add(node.module)  # taking a name from a package loads what defines it
+    parents = {".".join(one.split(".")[:k]) for one in found for k in range(1, one.count(".") + 2)}
+    others = {one for one in parents & set(MODULES) if one != name and not name.startswith(f"{one}.")}
+    return "torch" in parents or any(imports_torch(one, lazily=one in used) for one in others)
+
+
+def source_of(name: str) -> Path:
+    path = ROOT / "src" / name.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def runs_with_torch(name: str) -> bool:
+    """Whether a module's examples run in `test_torch_examples`."""
+    return examples_use_torch(source_of(name)) or imports_torch(name)
+
+
+@pytest.mark.parametrize("name", [name for name in PACKAGES if not imports_torch(name, lazily=True)])
 def test_a_package_exports_by_name_what_it_means_to(name: str) -> None:
     module = importlib.import_module(name)
     path = Path(str(module.__file__))
@@ -83,24 +116,14 @@ def test_a_package_exports_by_name_what_it_means_to(name: str) -> None:
     assert not forgotten, f"{name} imports public names that __all__ leaves out"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [name for name in MODULES if not imports_torch(name, lazily=True)])
 def test_a_module_defines_what_its_all_names(name: str) -> None:
     module = importlib.import_module(name)
     exported = literal_all(Path(str(module.__file__))) or []
     assert [public for public in exported if not hasattr(module, public)] == []
 
 
-def examples_use_torch(path: Path) -> bool:
-    """Whether the examples in a file import torch; they run in `test_torch_examples`, in a process of their own."""
-    return ">>> import torch" in path.read_text(encoding="utf-8")
-
-
-def source_of(name: str) -> Path:
-    path = ROOT / "src" / name.replace(".", "/")
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if not examples_use_torch(source_of(name))])
+@pytest.mark.parametrize("name", [name for name in MODULES if not runs_with_torch(name)])
 def test_the_examples_in_docstrings_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)

@@ -14,7 +14,7 @@ __all__ = ["RUN_FILES", "file_to_write", "write_atomically"]
 #: What a run leaves beside its report, and what no other output may take the place of.
 RUN_FILES = (
     "result.json", "history.jsonl", "settings.json", "explanation.json", "timeline.json", "recording.json",
-    "config.toml", "program.txt", "checkpoint.npz",
+    "config.toml", "program.txt", "checkpoint.npz", "model.safetensors", "checkpoint.safetensors",
 )  # fmt: skip
 
 

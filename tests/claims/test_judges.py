@@ -10,7 +10,9 @@ import pytest
 
 from selftaught.claims import CLAIMS
 from selftaught.claims.class_pairs import ENOUGH
+from selftaught.claims.efficientnet_table import PUBLISHED
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
+from selftaught.claims.nb201_budget import EXPECTED
 
 Rows = list[dict[str, Any]]
 LONG = {"limit": 100, "enough": 100}
@@ -112,6 +114,52 @@ def compared(state: str) -> Rows:
     return made
 
 
+def paired(state: str, mine: str, other: str, **keys: Any) -> Rows:
+    lead = {"reproduced": 1.0, "refuted": -1.0, "inconclusive": 0.0}[state]
+    spread = (-0.2, 0.2, 0.0, -0.1, 0.1, 0.0)
+    return [{**keys, "seed": k, mine: 90 + lead + one, other: 90.0} for k, one in enumerate(spread)]
+
+
+def scaled(state: str) -> Rows:
+    rows: Rows = []
+    for row in paired(state, "compound", "single"):
+        for arm in ("compound", "depth", "width", "resolution"):
+            accuracy = row["compound" if arm == "compound" else "single"]
+            rows.append({"arm": arm, "seed": row["seed"], "macs": 8e6, "accuracy": accuracy, "reached": True})
+    return rows
+
+
+def transferred(state: str) -> Rows:
+    rows = paired("reproduced", "pick", "mean", data="nb201") + paired(state, "pick", "mean", data="digits")
+    return [{**row, "best": 95.0, "spearman": 0.5} for row in rows]
+
+
+def inherited(state: str) -> Rows:
+    return [{**row, "child": 0, "long": None} for row in paired(state, "inherited", "anew")]
+
+
+def budgets(state: str) -> Rows:
+    blocks = 2 if state == "inconclusive" else 3
+    off = 1.0 if state == "refuted" else 0.0
+    return [
+        {"searcher": name, "trials": trials, "seed": k, "accuracies": [mean - 0.1 + off, mean + 0.1 + off]}
+        for (name, trials), mean in EXPECTED.items()
+        for k in range(blocks)
+    ]
+
+
+def costs(state: str) -> Rows:
+    names = list(PUBLISHED)[: 7 if state == "inconclusive" else 8]
+    rows = [
+        {"what": name, "seed": k, "macs": a, "parameters": b, "macs_wanted": a, "parameters_wanted": b}
+        for k, (name, (a, b)) in enumerate((name, PUBLISHED[name]) for name in names)
+    ]
+    rows += [{**rows[0], "what": f"drawn {k}"} for k in range(3)]
+    if state == "refuted":
+        rows[-1] = {**rows[-1], "macs": rows[-1]["macs"] + 1}
+    return rows
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -123,6 +171,11 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "liveness-pays": liveness,
     "evolution-beats-random": compared,
     "controller-beats-random": compared,
+    "nb201-budget": budgets,
+    "efficientnet-table": costs,
+    "compound-scaling": scaled,
+    "cell-transfer": transferred,
+    "weight-inheritance": inherited,
 }
 
 

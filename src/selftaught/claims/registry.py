@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 from selftaught.claims import (
     affine_from_nothing,
+    cell_transfer,
     class_pairs,
+    compound_scaling,
     controller_beats_random,
+    efficientnet_table,
     evolution_beats_random,
     few_examples_invite_noise,
     invention,
     lanes_pay,
     linear_from_nothing,
     liveness_pays,
+    nb201_budget,
     nonlinear_setup,
+    weight_inheritance,
 )
 from selftaught.claims.claim import Claim
 from selftaught.errors import InputError, did_you_mean
@@ -32,6 +37,11 @@ _MODULES = (
     liveness_pays,
     evolution_beats_random,
     controller_beats_random,
+    nb201_budget,
+    efficientnet_table,
+    compound_scaling,
+    cell_transfer,
+    weight_inheritance,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -23,6 +23,9 @@ from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
 from selftaught.cli.reproduce_command import reproduce_command
+from selftaught.cli.scale_command import scale_command
+from selftaught.cli.search_command import search_command
+from selftaught.cli.train_command import train_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -41,10 +44,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("evolve", cls=OnceCommand)(evolve_command)
+app.command("train", cls=OnceCommand)(train_command)
 app.command("report", cls=OnceCommand)(report_command)
 app.command("replay", cls=OnceCommand)(replay_command)
 app.command("export", cls=OnceCommand)(export_command)
 app.command("explain", cls=OnceCommand)(explain_command)
+app.command("search", cls=OnceCommand)(search_command)
+app.command("scale", cls=OnceCommand)(scale_command)
 app.command("data", cls=OnceCommand)(data_command)
 app.command("reproduce", cls=OnceCommand)(reproduce_command)
 app.command("claims", cls=OnceCommand)(claims_command)

@@ -1,0 +1,208 @@
+"""What a model costs: parameters, multiply-adds, measured time and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from selftaught.errors import InputError
+from selftaught.training.devices import model_device
+from selftaught.training.evaluation import run_model
+from selftaught.training.random_state import own_random_state
+
+__all__ = ["Cost", "Latency", "count_flops", "cost", "latency", "time_in_turns"]
+
+WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one forward pass, over some rounds.
+
+    Args:
+        batch: examples a pass.
+        median, low, high: median and quartiles.
+        least: the fastest round, which a busy machine disturbs least.
+        rounds: how many were measured.
+    """
+
+    batch: int
+    median: float
+    low: float
+    high: float
+    least: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs.
+
+    Args:
+        parameters: all that are trained, each once, shared ones too.
+        nonzero: those of them that are not zero.
+        flops: floating-point operations of one example's forward pass; a multiply-add counts 2. Convolutions, matrix
+            products and attention are counted; zeros count as much as any weight.
+        bytes: parameters and buffers.
+        activation_bytes: of all layers' outputs for one example, which is what training keeps; a forward pass alone
+            needs less.
+        latencies: one a batch size.
+    """
+
+    parameters: int
+    nonzero: int
+    flops: int
+    bytes: int
+    activation_bytes: int
+    latencies: tuple[Latency, ...]
+
+
+def cost(
+    model: torch.nn.Module, inputs: torch.Tensor, *, batches: Sequence[int] = (1, 32), rounds: int = 30
+) -> Cost:
+    """Count and measure what a model costs, in evaluation mode, where it is.
+
+    Args:
+        model: any module; left as it was.
+        inputs: (n, ...) example inputs as the model takes them; repeated to fill a batch.
+        batches: batch sizes to time; none for no timing.
+        rounds: of timing; the batch sizes take turns.
+
+    Raises:
+        InputError: there is no example input, or a batch size or the rounds are below 1.
+
+    >>> from selftaught import load
+    >>> from selftaught.training import linear
+    >>> found = cost(linear(load("iris")), torch.zeros(1, 4), batches=())
+    >>> found.parameters, found.flops
+    (15, 24)
+    """
+    if len(inputs) == 0:
+        raise InputError("cost needs at least one example input, got none")
+    if rounds < 1 or any(one < 1 for one in batches):
+        raise InputError(f"batches and rounds must be at least 1, got {tuple(batches)} and {rounds}")
+    inputs = inputs.to(model_device(model))
+    trained = [one for one in model.parameters() if one.requires_grad]
+    held = {id(one): one for one in (*model.parameters(), *model.buffers())}.values()
+    return Cost(
+        parameters=sum(one.numel() for one in trained),
+        nonzero=sum(int(torch.count_nonzero(one)) for one in trained),
+        flops=count_flops(model, inputs[:1]),
+        bytes=sum(one.numel() * one.element_size() for one in held),
+        activation_bytes=_activation_bytes(model, inputs[:1]),
+        latencies=latency(model, inputs, batches=batches, rounds=rounds),
+    )
+
+
+def count_flops(model: torch.nn.Module, inputs: Any) -> int:
+    """Return the floating-point operations of a forward pass of these inputs, in evaluation mode.
+
+    A multiply-add counts 2. Counted by torch's `FlopCounterMode`, which knows convolutions, matrix products and
+    attention.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with _evaluating(model), FlopCounterMode(display=False) as counter:
+        run_model(model, inputs)
+    return int(counter.get_total_flops())
+
+
+def latency(
+    model: torch.nn.Module, inputs: torch.Tensor, *, batches: Sequence[int] = (1, 32), rounds: int = 30
+) -> tuple[Latency, ...]:
+    """Time a model's forward pass at some batch sizes, which take turns.
+
+    Args:
+        model: any module; left as it was.
+        inputs: (n, ...); repeated to fill a batch.
+        batches: batch sizes.
+        rounds: turns that are measured, after two that are not.
+    """
+    filled = [inputs[torch.arange(size, device=inputs.device) % len(inputs)] for size in batches]
+
+    def passing(rows: torch.Tensor) -> Callable[[], object]:
+        return lambda: run_model(model, rows)
+
+    with _evaluating(model):
+        seconds = time_in_turns(
+            {str(place): passing(rows) for place, rows in enumerate(filled)}, rounds=rounds, device=model_device(model)
+        )
+    found = []
+    for size, times in zip(batches, seconds.values(), strict=True):
+        low, median, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+        found.append(Latency(size, median, low, high, min(times), rounds))
+    return tuple(found)
+
+
+def time_in_turns(
+    cases: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 30,
+    device: torch.device | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Time several things turn by turn, so that a slow moment of the machine hits all of them.
+
+    Args:
+        cases: name -> what to call.
+        rounds: turns of each, after two that are not measured.
+        device: waited for before and after each call, when it is no CPU.
+        clock: in seconds.
+
+    Returns:
+        Name -> seconds of each round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for turn in range(-WARM_UPS, rounds):
+        for name, call in cases.items():
+            _wait(device)
+            start = clock()
+            call()
+            _wait(device)
+            if turn >= 0:
+                seconds[name].append(clock() - start)
+    return seconds
+
+
+def _wait(device: torch.device | None) -> None:
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _activation_bytes(model: torch.nn.Module, inputs: torch.Tensor) -> int:
+    """Return the bytes of all layers' outputs, of modules without parts."""
+    total = 0
+
+    def add(_: torch.nn.Module, __: Any, output: Any) -> None:
+        nonlocal total
+        if isinstance(output, torch.Tensor):
+            total += output.numel() * output.element_size()
+
+    leaves = [one for one in model.modules() if not list(one.children())]
+    hooks = [one.register_forward_hook(add) for one in leaves]
+    try:
+        with _evaluating(model):
+            run_model(model, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Have a model in evaluation mode, without gradients, and torch's random numbers left alone."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with own_random_state(model_device(model)), torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

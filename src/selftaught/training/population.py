@@ -1,0 +1,245 @@
+"""`fit_population`: train many models of one shape at once, each as `fit` would train it alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from selftaught.errors import DivergedError, InputError
+from selftaught.examples import Examples, Task
+from selftaught.seeds import seed_for
+from selftaught.training.batches import Batch, InMemory
+from selftaught.training.config import TrainConfig
+from selftaught.training.devices import left_as_found, pick_device
+from selftaught.training.evaluation import Evaluation, evaluate
+from selftaught.training.losses import Loss
+from selftaught.training.population_optimisers import PopulationOptimiser
+from selftaught.training.random_state import own_random_state
+from selftaught.training.run import augmented
+from selftaught.training.stack import Engine, Stack, pick_engine
+
+__all__ = ["FittedPopulation", "fit_population"]
+
+#: In what members may differ.
+_OWN = ("seed", "optimiser")
+_OWN_OF_OPTIMISER = ("lr", "weight_decay")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPopulation:
+    """What came of a population; the models themselves were trained in place.
+
+    Args:
+        models: those that were given.
+        configs: one a member.
+        steps: of each member.
+        seconds: of all of them together.
+        losses: an epoch's mean training loss of each member, a tuple an epoch.
+        valid: an evaluation a member, or empty.
+        engine: how the members ran.
+    """
+
+    models: tuple[torch.nn.Module, ...]
+    configs: tuple[TrainConfig, ...]
+    steps: int
+    seconds: float
+    losses: tuple[tuple[float, ...], ...]
+    valid: tuple[Evaluation, ...]
+    engine: Engine
+
+
+def fit_population(
+    models: Sequence[torch.nn.Module] | Callable[[int], torch.nn.Module],
+    data: Task | Examples,
+    config: TrainConfig | Sequence[TrainConfig] | None = None,
+    *,
+    members: int | None = None,
+    valid: Examples | None = None,
+    weights: NDArray[Any] | Mapping[str, float] | None = None,
+    engine: Engine | None = None,
+    on_epoch: Callable[[int, tuple[float, ...]], str | None] | None = None,
+) -> FittedPopulation:
+    """Train models of one shape together, in place.
+
+    Each member has its own seed, and so its own order of examples, augmentation and dropout; its own BatchNorm
+    statistics, learning rate and weight decay. It ends where `fit` with its settings would, but for rounding.
+
+    Args:
+        models: the members, or a function that makes member number 0, 1, ...
+        data: what all of them are trained on.
+        config: settings of each member, which may differ in `seed` and in the optimiser's `lr` and `weight_decay`; or
+            one for all, and member k has its seed plus k.
+        members: how many, for a function.
+        valid: what each is evaluated on at the end; a task's validation part by default.
+        weights: (n,) weight of each example's loss, or a mapping from ids.
+        engine: "layers", "vmap" or "turns", see `Stack`; None takes what was measured to be fastest for such a model.
+        on_epoch: called with the number of epochs done and the members' losses; "stop" ends the run.
+
+    Raises:
+        InputError: the models are not of one shape, or the settings differ in what all must share.
+        DivergedError: the loss of a member is not finite any more.
+
+    >>> from selftaught import load
+    >>> from selftaught.training import TrainConfig, fit_population, mlp
+    >>> iris = load("iris")
+    >>> found = fit_population(lambda k: mlp(iris, seed=k), iris, TrainConfig(epochs=3), members=4, valid=iris)
+    >>> len(found.valid), found.steps
+    (4, 6)
+    """
+    began = time.perf_counter()
+    if callable(models):
+        if members is None:
+            raise InputError("a function that makes models needs their number: give members=")
+        models = [models(number) for number in range(members)]
+    if not models:
+        raise InputError("a population needs at least one model, got none")
+    configs = _configs(config, len(models))
+    shared = configs[0]
+    if isinstance(data, Task):
+        valid, data = valid or data.valid, data.train
+    device = pick_device(shared.device)
+    with ExitStack() as entered:
+        entered.enter_context(own_random_state(device))
+        for model in models:
+            entered.enter_context(left_as_found(model, device))
+        source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights)
+        chosen = engine or pick_engine(models[0], source.batch(torch.arange(source.batch_size, device=device)).inputs)
+        losses, steps = _train(Stack(models, chosen, device), source, configs, on_epoch, began)
+        judged = () if valid is None else tuple(evaluate(model, valid) for model in models)
+    return FittedPopulation(
+        models=tuple(models), configs=configs, steps=steps, seconds=time.perf_counter() - began, losses=losses,
+        valid=judged, engine=chosen,
+    )  # fmt: skip
+
+
+def _train(
+    stack: Stack,
+    source: InMemory,
+    configs: tuple[TrainConfig, ...],
+    on_epoch: Callable[[int, tuple[float, ...]], str | None] | None,
+    began: float,
+) -> tuple[tuple[tuple[float, ...], ...], int]:
+    """Take steps until the budget is used; return the losses of each epoch and the number of steps."""
+    shared = configs[0]
+    optimiser = PopulationOptimiser(stack, [one.optimiser for one in configs])
+    loss = Loss(source.kind, shared.label_smoothing, source.spread)
+    history: list[tuple[float, ...]] = []
+    epochs, step, slowest = shared.planned_epochs, 0, 0.0
+    total = shared.steps or (epochs * source.batches if epochs else None)
+    mixing = torch.Generator()
+    over = False
+    while not over:
+        streams = [source.rows(one.seed, len(history)) for one in configs]
+        sums, seen = torch.zeros(len(stack), device=source.device), 0
+        for rows in zip(*streams, strict=True):
+            start = time.perf_counter()
+            if shared.seconds is not None:
+                factor = shared.schedule.factor(min((start - began) / shared.seconds, 1.0) * 1000, 1000.0)
+            else:
+                factor = shared.schedule.factor(step, total or 1)
+            batches = [source.batch(one) for one in rows] if shared.augment else [source.batch(torch.stack(rows))]
+            found = _step(stack, batches, optimiser, configs, source, loss, factor, step, mixing)
+            step += 1
+            sums += found * len(rows[0])
+            seen += len(rows[0])
+            slowest = max(0.9 * slowest, time.perf_counter() - start)
+            used = time.perf_counter() - began + slowest
+            over = step >= total if total is not None else used >= (shared.seconds or 0.0)
+            if over:
+                break
+        history.append(tuple((sums / max(seen, 1)).tolist()))
+        _check_finite(history)
+        over = over or (on_epoch is not None and on_epoch(len(history), history[-1]) == "stop")
+    stack.unstack()
+    return tuple(history), step
+
+
+def _step(
+    stack: Stack,
+    batches: list[Batch],
+    optimiser: PopulationOptimiser,
+    configs: tuple[TrainConfig, ...],
+    source: InMemory,
+    loss: Loss,
+    factor: float,
+    step: int,
+    mixing: torch.Generator,
+) -> torch.Tensor:
+    """Take one step of all members; return the loss of each, (members,)."""
+    shared, members = configs[0], len(stack)
+    if shared.augment is None:
+        batch = batches[0]
+        inputs, targets, weights, lowered = batch.inputs, batch.targets, batch.weights, loss
+    else:
+        parts = []
+        for one, own in zip(batches, configs, strict=True):
+            mixing.manual_seed(seed_for(own.seed, "augment", step) % 2**63)
+            parts.append(augmented(one, shared.augment, loss, source.classes, mixing))
+        inputs, targets = torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
+        weights = None if parts[0][2] is None else torch.stack([part[2] for part in parts if part[2] is not None])
+        lowered = parts[0][3]
+    for generator, own in zip(stack.generators, configs, strict=True):
+        generator.manual_seed(seed_for(own.seed, "model", step) % 2**63)
+    stack.gradients.zero_()
+    narrow = torch.autocast(source.device.type, torch.bfloat16, enabled=shared.precision == "bfloat16")
+    if stack.engine == "turns":
+        # Backward follows at once, so that one member's activations are alive at a time.
+        found = []
+        for number in range(members):
+            with narrow:
+                own_scores = stack.forward_one(number, inputs[number])
+            own_weights = None if weights is None else weights[number]
+            found.append(lowered.mean(own_scores.float(), targets[number], own_weights))
+            found[-1].backward()
+        losses = torch.stack([one.detach() for one in found])
+    else:
+        with narrow:
+            scores = stack.forward(inputs)
+        each = lowered.each(scores.float().flatten(0, 1), targets.flatten(0, 1)).view(members, -1)
+        losses = (each if weights is None else each * weights).mean(1)
+        losses.sum().backward()
+    if shared.clip_norm is not None:
+        stack.clip(shared.clip_norm)
+    optimiser.step(stack.gradients, factor)
+    return losses.detach()
+
+
+def _configs(config: TrainConfig | Sequence[TrainConfig] | None, members: int) -> tuple[TrainConfig, ...]:
+    if config is None or isinstance(config, TrainConfig):
+        first = config or TrainConfig()
+        return tuple(first.model_copy(update={"seed": first.seed + number}) for number in range(members))
+    found = tuple(config)
+    if len(found) != members:
+        raise InputError(f"{members} models need as many settings, got {len(found)}")
+    shared = _shared(found[0])
+    for number, one in enumerate(found):
+        differing = [name for name, value in _shared(one).items() if shared.get(name) != value]
+        if differing:
+            raise InputError(
+                f"members may differ in seed, lr and weight_decay, but {differing[0]} of number {number} differs too"
+            )
+    return found
+
+
+def _shared(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that all members must share."""
+    if config.precision == "auto":
+        raise InputError("a population takes precision 'float32' or 'bfloat16', not 'auto'")
+    settings = config.model_dump()
+    own = {f"optimiser.{name}": value for name, value in settings["optimiser"].items() if name not in _OWN_OF_OPTIMISER}
+    return {name: value for name, value in settings.items() if name not in _OWN} | own
+
+
+def _check_finite(history: list[tuple[float, ...]]) -> None:
+    for number, loss in enumerate(history[-1]):
+        if not abs(loss) < float("inf"):
+            raise DivergedError(
+                f"the loss of member {number} is not finite in epoch {len(history)}; lower its learning rate, or clip "
+                "the gradient with clip_norm"
+            )

@@ -1,0 +1,64 @@
+"""What models cost, counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from selftaught.errors import InputError
+from selftaught.examples import Examples
+from selftaught.training import cost, count_flops, small_cnn, time_in_turns
+
+
+def test_a_small_network_by_hand() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 3, bias=False))
+    with torch.no_grad():
+        model[3].weight[0].zero_()
+    model.train()
+    found = cost(model, torch.ones(2, 8), batches=(1, 5), rounds=3)
+    assert found.parameters == 8 * 4 + 4 + 4 * 3
+    assert found.nonzero == found.parameters - 4
+    assert found.flops == 2 * (8 * 4 + 4 * 3)
+    assert found.bytes == 4 * found.parameters
+    assert found.activation_bytes == 4 * (4 + 4 + 4 + 3)
+    assert [one.batch for one in found.latencies] == [1, 5]
+    for one in found.latencies:
+        assert 0 < one.least <= one.median
+        assert one.low <= one.median <= one.high
+    assert model.training
+    assert not model[0]._forward_hooks
+
+
+def test_the_reference_network_takes_30_million_multiply_adds() -> None:
+    """9 · (3 · 64 · 32² + 64 · 128 · 16² + 128 · 128 · 8²) + 1,280."""
+    ids, names = np.array(list("abcd")), tuple("0123456789")
+    images = Examples(np.zeros((4, 32, 32, 3), np.uint8), np.arange(4) % 2, ids, class_names=names)
+    model = small_cnn(images)
+    macs = 9 * (3 * 64 * 32**2 + 64 * 128 * 16**2 + 128 * 128 * 8**2) + 128 * 10
+    assert macs == 30_082_304
+    assert count_flops(model, torch.zeros(1, 3, 32, 32)) == 2 * macs
+    weights = 9 * (3 * 64 + 64 * 128 + 128 * 128) + 2 * (64 + 128 + 128) + 1290
+    assert cost(model, torch.zeros(1, 3, 32, 32), batches=()).parameters == weights
+
+
+def test_turns_alternate_and_each_is_timed_alone() -> None:
+    now, order = [0.0], []
+
+    def call(name: str, seconds: float) -> None:
+        order.append(name)
+        now[0] += seconds
+
+    found = time_in_turns(
+        {"a": lambda: call("a", 1.0), "b": lambda: call("b", 0.25)}, rounds=2, clock=lambda: now[0]
+    )
+    assert found == {"a": [1.0, 1.0], "b": [0.25, 0.25]}
+    assert order == ["a", "b"] * 4
+
+
+def test_wrong_use_is_one_line() -> None:
+    with pytest.raises(InputError, match="at least one example"):
+        cost(nn.Linear(2, 1), torch.zeros(0, 2))
+    with pytest.raises(InputError, match="at least 1, got"):
+        cost(nn.Linear(2, 1), torch.zeros(1, 2), batches=(0,))
