@@ -20,7 +20,7 @@ from selftaught.training.devices import left_as_found, pick_device
 from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.losses import Loss
 from selftaught.training.population_optimisers import PopulationOptimiser
-from selftaught.training.random_state import own_random_state
+from selftaught.training.random_state import own_random_state, seed_of_step
 from selftaught.training.run import augmented
 from selftaught.training.stack import Engine, Stack, pick_engine
 
@@ -179,13 +179,13 @@ def _step(
     else:
         parts = []
         for one, own in zip(batches, configs, strict=True):
-            mixing.manual_seed(seed_for(own.seed, "augment", step) % 2**63)
+            mixing.manual_seed(seed_of_step(seed_for(own.seed, "augment"), step))
             parts.append(augmented(one, shared.augment, loss, source.classes, mixing))
         inputs, targets = torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
         weights = None if parts[0][2] is None else torch.stack([part[2] for part in parts if part[2] is not None])
         lowered = parts[0][3]
     for generator, own in zip(stack.generators, configs, strict=True):
-        generator.manual_seed(seed_for(own.seed, "model", step) % 2**63)
+        generator.manual_seed(seed_of_step(seed_for(own.seed, "model"), step))
     stack.gradients.zero_()
     narrow = torch.autocast(source.device.type, torch.bfloat16, enabled=shared.precision == "bfloat16")
     if stack.engine == "turns":

@@ -7,7 +7,23 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["own_random_state", "seed_torch"]
+__all__ = ["own_random_state", "seed_of_step", "seed_torch"]
+
+_MASK = 2**64 - 1
+
+
+def seed_of_step(stream: int, step: int) -> int:
+    """Return the 63-bit seed of a step: SplitMix64 (Steele, Lea and Flood, 2014), of a stream's 64-bit seed.
+
+    A hash of names, as `seed_for` makes, would take a twentieth of a small network's step.
+
+    >>> seed_of_step(1, 0) == seed_of_step(1, 0), len({seed_of_step(1, step) for step in range(1000)})
+    (True, 1000)
+    """
+    mixed = (stream + (step + 1) * 0x9E3779B97F4A7C15) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+    return (mixed ^ (mixed >> 31)) >> 1
 
 
 @contextmanager
