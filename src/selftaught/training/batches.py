@@ -24,7 +24,7 @@ _INPUTS = ("inputs", "input", "x")
 Inputs = Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one step sees.
 
@@ -132,8 +132,7 @@ class InMemory:
     def rows(self, seed: int, number: int, start: int = 0) -> Iterator[torch.Tensor]:
         """Give the row numbers of an epoch's batches from batch `start` on."""
         order = torch.from_numpy(rng_for(seed, "order", number).permutation(self.examples)).to(self.device)
-        for place in range(start, self.batches):
-            yield order[place * self.batch_size : (place + 1) * self.batch_size]
+        yield from order.split(self.batch_size)[start : self.batches]
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Give all examples in their stored order, so many at a time."""
@@ -143,9 +142,10 @@ class InMemory:
     def batch(self, rows: torch.Tensor) -> Batch:
         """Return the examples of these row numbers (n,); of row numbers (members, n), with one more axis."""
         weights = None if self._weights is None else self._weights[rows]
-        inputs = as_inputs(self._inputs[rows.reshape(-1)])
-        if rows.ndim > 1:
-            inputs = inputs.unflatten(0, rows.shape)
+        if rows.ndim == 1:
+            inputs = as_inputs(self._inputs[rows])
+        else:
+            inputs = as_inputs(self._inputs[rows.reshape(-1)]).unflatten(0, rows.shape)
         return Batch(inputs, self._targets[rows], weights, rows.shape[-1])
 
 
