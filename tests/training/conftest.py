@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from selftaught import load
 from selftaught.examples import Examples
@@ -14,6 +13,8 @@ from selftaught.examples import Examples
 
 @pytest.fixture(autouse=True)
 def _one_thread_and_random_numbers_of_its_own() -> Iterator[None]:
+    import torch  # here: this file is read by runs without torch's tests too
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
