@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 from selftaught.claims import (
     affine_from_nothing,
+    batchnorm_only,
     class_pairs,
     controller_beats_random,
     evolution_beats_random,
     few_examples_invite_noise,
     invention,
     lanes_pay,
+    layer_rejection,
+    layer_search_beats_random,
     linear_from_nothing,
     liveness_pays,
     nonlinear_setup,
+    small_batch_layer,
+    transplant,
 )
 from selftaught.claims.claim import Claim
 from selftaught.errors import InputError, did_you_mean
@@ -32,6 +37,11 @@ _MODULES = (
     liveness_pays,
     evolution_beats_random,
     controller_beats_random,
+    layer_rejection,
+    small_batch_layer,
+    batchnorm_only,
+    layer_search_beats_random,
+    transplant,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -23,6 +23,7 @@ from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
 from selftaught.cli.reproduce_command import reproduce_command
+from selftaught.cli.search_layer_command import search_layer_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("evolve", cls=OnceCommand)(evolve_command)
+app.command("search-layer", cls=OnceCommand)(search_layer_command)
 app.command("report", cls=OnceCommand)(report_command)
 app.command("replay", cls=OnceCommand)(replay_command)
 app.command("export", cls=OnceCommand)(export_command)
