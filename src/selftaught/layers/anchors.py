@@ -26,6 +26,7 @@ _SQUEEZE = 4
 def layer_maker(candidate: Candidate) -> MakeLayer:
     """Return what makes a candidate's modules for a network.
 
+    >>> import torch
     >>> from selftaught.spaces import PUBLISHED_LAYERS
     >>> layer_maker(PUBLISHED_LAYERS["evonorm-s0"])(16, True).groups
     8
@@ -92,6 +93,7 @@ class _InvertedBlock(nn.Module):
 def preactivation(layers: MakeLayer, channels: int, classes: int, width: int = 16) -> nn.Module:
     """Return a pre-activation residual network of three blocks, from width to four times it.
 
+    >>> import torch
     >>> preactivation(batch_norm_relu, 3, 10)(torch.zeros(2, 3, 16, 16)).shape
     torch.Size([2, 10])
     """
@@ -109,6 +111,7 @@ def inverted_residual(layers: MakeLayer, channels: int, classes: int, width: int
 
     Its projections are normalised without an activation; there a searched layer is its affine part alone.
 
+    >>> import torch
     >>> inverted_residual(batch_norm_relu, 3, 10)(torch.zeros(2, 3, 16, 16)).shape
     torch.Size([2, 10])
     """

@@ -26,6 +26,7 @@ def layer_class(candidate: Candidate, *, name: str = "Layer") -> type[torch.nn.M
     Raises:
         InputError: it is no candidate.
 
+    >>> import torch
     >>> from selftaught.spaces import PUBLISHED_LAYERS
     >>> layer = layer_class(PUBLISHED_LAYERS["evonorm-b1"])(8)
     >>> list(layer.state_dict())
@@ -50,6 +51,7 @@ def build_layer(
     Raises:
         InputError: it is no candidate, or an option does not fit.
 
+    >>> import torch
     >>> from selftaught.spaces import PUBLISHED_LAYERS
     >>> layer = build_layer(PUBLISHED_LAYERS["evonorm-s0"], 8, groups=2)
     >>> layer(torch.zeros(1, 8, 4, 4)).shape

@@ -98,6 +98,7 @@ class EvoNormB0(_Batch):
         eps: inside roots.
         momentum: the share of the batch in the running variance.
 
+    >>> import torch
     >>> sorted(EvoNormB0(4).state_dict())
     ['bias', 'running_var', 'v', 'weight']
     """
@@ -115,6 +116,7 @@ class EvoNormB0(_Batch):
 class EvoNormB1(_Batch):
     """EvoNorm-B1: x / max(std_bhw(x), (x + 1) rms_hw(x)).
 
+    >>> import torch
     >>> EvoNormB1(4)(torch.zeros(2, 4, 3, 3)).shape
     torch.Size([2, 4, 3, 3])
     """
@@ -126,6 +128,7 @@ class EvoNormB1(_Batch):
 class EvoNormB2(_Batch):
     """EvoNorm-B2: x / max(std_bhw(x), rms_hw(x) - x).
 
+    >>> import torch
     >>> EvoNormB2(4)(torch.zeros(2, 4, 3, 3)).shape
     torch.Size([2, 4, 3, 3])
     """
@@ -171,6 +174,7 @@ class EvoNormS0(_Sample):
     Raises:
         InputError: C does not fall into so many groups.
 
+    >>> import torch
     >>> EvoNormS0(8, groups=2)(torch.zeros(2, 8, 3, 3)).shape
     torch.Size([2, 8, 3, 3])
     """
@@ -181,6 +185,7 @@ class EvoNormS0(_Sample):
 class EvoNormS1(_Sample):
     """EvoNorm-S1: x sigmoid(x) / std_group(x).
 
+    >>> import torch
     >>> sorted(EvoNormS1(4).state_dict())
     ['bias', 'weight']
     """
@@ -189,6 +194,7 @@ class EvoNormS1(_Sample):
 class EvoNormS2(_Sample):
     """EvoNorm-S2: x sigmoid(x) / rms_group(x).
 
+    >>> import torch
     >>> sorted(EvoNormS2(4).state_dict())
     ['bias', 'weight']
     """

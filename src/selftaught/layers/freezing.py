@@ -32,6 +32,7 @@ def train_only(network: nn.Module, what: Trained, rng: np.random.Generator) -> i
     Raises:
         InputError: `what` is none of these.
 
+    >>> import torch
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
     >>> train_only(network, "norm", np.random.default_rng(0))
     8

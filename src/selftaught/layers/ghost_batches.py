@@ -24,6 +24,7 @@ class GhostBatches(nn.Module):
     Raises:
         InputError: the size is below 1.
 
+    >>> import torch
     >>> GhostBatches(nn.BatchNorm1d(2), 4)(torch.randn(8, 2)).shape
     torch.Size([8, 2])
     """

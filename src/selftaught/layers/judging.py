@@ -51,6 +51,7 @@ class Judging:
     Raises:
         InputError: an anchor is unknown, or a number is out of its range.
 
+    >>> import torch
     >>> Judging(steps=200).needs(10)
     0.2
     """
@@ -113,6 +114,7 @@ class Judge:
         task: of images; its test examples are not looked at.
         config: how.
 
+    >>> import torch
     >>> from selftaught import load
     >>> from selftaught.layers.image_tasks import image_task
     >>> from selftaught.spaces import layer_space

@@ -110,6 +110,7 @@ class LayerStudy:
 def reason_of(trial: Trial) -> str:
     """Return why a trial was rejected: what its error begins with.
 
+    >>> import torch
     >>> reason_of(Trial(0, {}, error="quality: 0.100 in inverted after 100 steps, 0.200 wanted"))
     'quality'
     """
@@ -162,6 +163,7 @@ def search_layer(
         InputError: an option is out of its range, or 1,000 layers were rejected and none passed.
         ResumeError: the folder holds another search, or none where one was insisted on.
 
+    >>> import torch
     >>> from selftaught import load
     >>> from selftaught.layers.image_tasks import image_task
     >>> quick = Judging(anchors=("preactivation",), width=8, steps=2, check_steps=2, least=0.0, ascent_steps=1)

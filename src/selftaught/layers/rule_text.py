@@ -52,6 +52,7 @@ def rule_file(candidate: Candidate, *, lr: float = 1e-3) -> str:
     Raises:
         InputError: it is no candidate.
 
+    >>> import torch
     >>> from selftaught.spaces import KNOWN_RULES
     >>> "torch.sign(" in rule_file(KNOWN_RULES["lion"])
     True

@@ -51,6 +51,7 @@ def gradient_ascent(
         largest: a norm beyond this ends it.
         stop: asked before every step.
 
+    >>> import torch
     >>> torch.manual_seed(0) and None
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
     >>> gradient_ascent(model, torch.ones(4, 1, 3, 3), torch.tensor([0, 1, 0, 1]), steps=3).steps

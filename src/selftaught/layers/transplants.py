@@ -48,6 +48,7 @@ class BilinearTerm(nn.Module):
         features: of an example, flattened.
         outputs: scores.
 
+    >>> import torch
     >>> plain = nn.Linear(3, 2)
     >>> x = torch.ones(4, 3)
     >>> torch.equal(BilinearTerm(plain, 3, 2)(x), plain(x))
