@@ -160,6 +160,52 @@ def costs(state: str) -> Rows:
     return rows
 
 
+def survivors(state: str) -> Rows:
+    random_ones = {"reproduced": (1, 60), "refuted": (40, 60), "inconclusive": (10, 60)}[state]
+    passed, count = random_ones
+    made = [{"arm": "random", "seed": k % 6, "passed": k < passed, "reason": "quality"} for k in range(count)]
+    return made + [{"arm": "published", "seed": k, "passed": True, "reason": ""} for k in range(7)]
+
+
+def batches(state: str) -> Rows:
+    lost = {"reproduced": 0.2, "refuted": -0.2, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {
+            "layer": layer, "batch": batch, "seed": k,
+            "accuracy": 0.9 - (lost + one) * (batch == 4) * (layer == "batch-norm"),
+        }
+        for k, one in enumerate(spread) for layer in ("batch-norm", "evonorm-s0") for batch in (64, 4)
+    ]  # fmt: skip
+
+
+def frozen(state: str) -> Rows:
+    lead = {"reproduced": 0.2, "refuted": -0.2, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {"trained": arm, "seed": k, "accuracy": {"norm": 0.5 + lead + one, "weights": 0.5, "all": 0.9}[arm]}
+        for k, one in enumerate(spread) for arm in ("norm", "weights", "all")
+    ]  # fmt: skip
+
+
+def transplants(state: str) -> Rows:
+    lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {"arm": arm, "seed": k, "test": 0.5 + {"plain": 0, "bilinear": 0.1 + one, "normalised": lead + one}[arm]}
+        for k, one in enumerate(spread) for arm in ("plain", "bilinear", "normalised")
+    ]  # fmt: skip
+
+
+def layer_searches(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {"searcher": arm, "seed": k, "steps": 10**6, "accuracy": 0.5 + (lead + one) * (arm == "evolution")}
+        for k, one in enumerate(spread) for arm in ("evolution", "random")
+    ]  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -176,6 +222,11 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "compound-scaling": scaled,
     "cell-transfer": transferred,
     "weight-inheritance": inherited,
+    "layer-rejection": survivors,
+    "small-batch-layer": batches,
+    "batchnorm-only": frozen,
+    "layer-search-beats-random": layer_searches,
+    "transplant": transplants,
 }
 
 

@@ -19,6 +19,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "invention": {"seeds": 1, "programs": 60, "unseen": 16, "tuning": 4},
     "few-examples-invite-noise": {"seeds": 1, "programs": 60, "tasks": 16, "unseen": 16},
     "lanes-pay": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "bred": 200},
+    "layer-rejection": {"seeds": 1, "layers": 2, "steps": 2, "ascent": 1},
+    "small-batch-layer": {"seeds": 1, "steps": 1, "train": 64},
+    "transplant": {"seeds": 1, "steps": 2, "train": 100},
+    "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
+    "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
@@ -29,7 +34,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "weight-inheritance": {"seeds": 1, "children": 1, "examples": 32, "epochs": (1, 1), "width": 2},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
-WITH_TORCH = ("efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance")
+WITH_TORCH = (
+    "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
+    "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant",
+)  # fmt: skip
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 
 

@@ -24,6 +24,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "worst leaves": ("regularized-evolution", {"population": 6, "sample": 3, "removal": "worst", "no_change": 0.2}),
     "worst of sample leaves": ("regularized-evolution", {"population": 6, "sample": 3, "removal": "worst-of-sample"}),
     "group first": ("regularized-evolution", {"population": 6, "sample": 3, "mutation": "group-first"}),
+    "pareto": ("pareto-evolution", {"population": 6, "tournament": 3}),
+    "pareto, mutants": ("pareto-evolution", {"population": 6, "fill": "mutants", "winner": "mean"}),
     "reinforce": ("policy-gradient", {}),
     "ppo": ("policy-gradient", {"algorithm": "ppo", "batch": 5, "entropy": 0.01}),
     "autoregressive": ("policy-gradient", {"policy": "autoregressive", "units": 8}),

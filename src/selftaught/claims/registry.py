@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from selftaught.claims import (
     affine_from_nothing,
+    batchnorm_only,
     cell_transfer,
     class_pairs,
     compound_scaling,
@@ -15,10 +16,14 @@ from selftaught.claims import (
     few_examples_invite_noise,
     invention,
     lanes_pay,
+    layer_rejection,
+    layer_search_beats_random,
     linear_from_nothing,
     liveness_pays,
     nb201_budget,
     nonlinear_setup,
+    small_batch_layer,
+    transplant,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -42,6 +47,11 @@ _MODULES = (
     compound_scaling,
     cell_transfer,
     weight_inheritance,
+    layer_rejection,
+    small_batch_layer,
+    batchnorm_only,
+    layer_search_beats_random,
+    transplant,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

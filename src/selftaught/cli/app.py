@@ -25,6 +25,7 @@ from selftaught.cli.report_command import report_command
 from selftaught.cli.reproduce_command import reproduce_command
 from selftaught.cli.scale_command import scale_command
 from selftaught.cli.search_command import search_command
+from selftaught.cli.search_layer_command import search_layer_command
 from selftaught.cli.train_command import train_command
 from selftaught.errors import SelftaughtError
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command("evolve", cls=OnceCommand)(evolve_command)
 app.command("train", cls=OnceCommand)(train_command)
+app.command("search-layer", cls=OnceCommand)(search_layer_command)
 app.command("report", cls=OnceCommand)(report_command)
 app.command("replay", cls=OnceCommand)(replay_command)
 app.command("export", cls=OnceCommand)(export_command)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["BiasLevel", "ClaimScale", "MissingValues", "SearchKind", "TargetKind", "TaskKind"]
+__all__ = [
+    "BiasLevel", "ClaimScale", "LayerSearchKind", "LayerStart", "MissingValues", "SearchKind", "TargetKind", "TaskKind",
+]  # fmt: skip
 
 
 class TaskKind(enum.StrEnum):
@@ -51,3 +53,17 @@ class ClaimScale(enum.StrEnum):
     TINY = "tiny"
     SMALL = "small"
     FULL = "full"
+
+
+class LayerSearchKind(enum.StrEnum):
+    """Who proposes layers."""
+
+    EVOLUTION = "evolution"
+    RANDOM = "random"
+
+
+class LayerStart(enum.StrEnum):
+    """What a search for layers tries first."""
+
+    BN_RELU = "bn-relu"
+    NOTHING = "nothing"

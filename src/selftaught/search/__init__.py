@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from selftaught.search.loop import search
     from selftaught.search.optuna_searcher import OptunaSearcher
     from selftaught.search.pairwise import PairwiseThompson
+    from selftaught.search.pareto_evolution import ParetoEvolution
     from selftaught.search.policy_gradient import PolicyGradient
     from selftaught.search.random_search import RandomSearch
     from selftaught.search.registry import SEARCHERS, make_searcher
@@ -37,6 +38,7 @@ __all__ = [
     "make_searcher",
     "RandomSearch",
     "RegularizedEvolution",
+    "ParetoEvolution",
     "PolicyGradient",
     "LocalSearch",
     "PairwiseThompson",
@@ -56,6 +58,7 @@ _HOMES = {
     "make_searcher": "registry",
     "RandomSearch": "random_search",
     "RegularizedEvolution": "evolution",
+    "ParetoEvolution": "pareto_evolution",
     "PolicyGradient": "policy_gradient",
     "LocalSearch": "local_search",
     "PairwiseThompson": "pairwise",

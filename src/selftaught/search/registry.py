@@ -13,6 +13,7 @@ from selftaught.search.halving import SuccessiveHalving
 from selftaught.search.local_search import LocalSearch
 from selftaught.search.optuna_searcher import OptunaSearcher
 from selftaught.search.pairwise import PairwiseThompson
+from selftaught.search.pareto_evolution import ParetoEvolution
 from selftaught.search.policy_gradient import PolicyGradient
 from selftaught.search.random_search import RandomSearch
 from selftaught.search.rewards import Direction
@@ -27,6 +28,7 @@ DEFAULT = "pairwise"
 SEARCHERS: Mapping[str, Callable[..., Searcher]] = {
     "random": RandomSearch,
     "regularized-evolution": RegularizedEvolution,
+    "pareto-evolution": ParetoEvolution,
     "policy-gradient": PolicyGradient,
     "local-search": LocalSearch,
     "pairwise": PairwiseThompson,

@@ -16,7 +16,7 @@ from selftaught.programs.operators import IS_PARTIAL, IS_RANDOM, OPERATORS
 from selftaught.programs.program import Instruction, Program
 from selftaught.programs.text import classes_of, format_constant, format_instruction, format_program
 
-__all__ = ["to_torch", "torch_file"]
+__all__ = ["optimiser_class", "to_torch", "torch_file"]
 
 _SHAPES = {"s": "v0.shape[:-1]", "v": "v0.shape", "m": "v0.shape + v0.shape[-1:]"}
 _ZEROS = {
@@ -171,10 +171,7 @@ _PROBABILITIES = {
 
 _OPTIMISER = '''\
 class UpdateRule(torch.optim.Optimizer):
-    """Learn as an optimiser: what it does to @SLOT@, done to every parameter w with negative gradient g.
-
-    One example at a time, its steps are those of the program with the loss
-    @LOSS@.
+    """@DOC@
 
     Args:
         params: parameters or groups of them, as for any optimiser of torch.@GIVEN@
@@ -386,15 +383,32 @@ def _predictor(live: Program, task: str, kind: str) -> tuple[str, list[str]]:
 
 
 def _optimiser(rule: UpdateRule, kind: str) -> str:
+    slot = _name(rule.slot)
+    doc = [
+        f"Learn as an optimiser: what it does to {slot}, done to every parameter w with negative gradient g.",
+        "",
+        "    One example at a time, its steps are those of the program with the loss",
+        f"    {_LOSSES[kind]}.",
+    ]
+    return optimiser_class(rule, "\n".join(doc), given_are="the constants of Setup")
+
+
+def optimiser_class(rule: UpdateRule, doc: str, *, given_are: str) -> str:
+    """Write a rule as the class `UpdateRule`, an optimiser of torch.
+
+    Args:
+        rule: what is done to a parameter w with negative gradient g.
+        doc: the docstring's first lines.
+        given_are: what the constants are that become arguments.
+    """
     given = {key: format_constant(value) for key, value in rule.given.items()}
     first = ", ".join(f'"{key}": {value}' for key, value in rule.first.items())
     after = [f'memory["{key}"] = {value}' for key, value in rule.after.items()]
     return _filled(
         _OPTIMISER,
         {
-            "@SLOT@": _name(rule.slot),
-            "@LOSS@": _LOSSES[kind],
-            "@GIVEN@": f"\n        {', '.join(given)}: the constants of Setup." if given else "",
+            "@DOC@": doc,
+            "@GIVEN@": f"\n        {', '.join(given)}: {given_are}." if given else "",
             "@ARGUMENTS@": "".join([", *", *(f", {key}={value}" for key, value in given.items())]) if given else "",
             "@DEFAULTS@": ", ".join(f'"{key}": {key}' for key in given),
             "@BEGIN@": _block([*_lines(rule.begin), f"return {{{first}}}"]),
