@@ -16,10 +16,9 @@ demo: $(READY)  ## watch a learning algorithm being invented, in seconds once ev
 	@$(BIN)/selftaught evolve --preset demo --seconds 300 --out runs/demo --fresh
 	@echo "        $(BIN)/selftaught evolve digits --seconds 60         → the same on pictures of digits"
 
-# Tests that import torch run in a process of their own, first, so that the last line is the summary of all the others.
+# Tests that import torch run in a process of their own, beside the others; the last line is the summary of the others.
 test: lint types arrows wheel-test  ## run every check; the last line is the tests' summary
-	@$(BIN)/python -m pytest $$(find tests -name 'test_torch_*.py')
-	@$(BIN)/python -m pytest --ignore-glob='*/test_torch_*.py'
+	@$(BIN)/python tools/tests.py
 
 bench: $(READY)  ## measure the speed of program evolution on this machine
 	@$(BIN)/python benchmarks/programs.py

@@ -11,7 +11,7 @@ import pytest
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests send it to themselves and others.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Test files that import torch are named test_torch_*.py and run in a process of their own (see the Makefile): torch
+# Test files that import torch are named test_torch_*.py and run in a process of their own (tools/tests.py): torch
 # maps large libraries and starts threads, and what goes wrong in native code takes every other test with it.
 _OWN_PROCESS = "test_torch_"
 _REMEDY = f"what imports torch belongs into a file named {_OWN_PROCESS}*.py"
