@@ -81,13 +81,14 @@ def known_as(techniques: Sequence[str]) -> str:
 
     >>> known_as(["linear model", "gradient step", "learning rate", "clipping"])
     'gradient descent on a linear model, with a learning rate and clipping'
+    >>> known_as(["linear model", "bilinear interaction", "gradient step"])
+    'gradient descent on a bilinear model'
     """
     if "gradient step" not in techniques:
         return ""
-    models = [name for name in ("linear model", "bilinear interaction") if name in techniques]
-    if "two-layer network" in techniques:
-        models = ["two-layer network"]
-    model = "linear and bilinear model" if len(models) == 2 else "".join(models)
+    models = ("two-layer network", "bilinear interaction", "linear model")  # the richest first
+    richest = next((name for name in models if name in techniques), "")
+    model = "bilinear model" if richest == "bilinear interaction" else richest
     hidden = {"gradient step", "linear model", "bilinear interaction", "two-layer network"}
     hidden |= {"non-linearity"} if "two-layer network" in techniques else set()
     others = [f"a {one}" if one in _COUNTED else one for one in techniques if one not in hidden]
