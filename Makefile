@@ -23,7 +23,7 @@ test: lint types arrows wheel-test  ## run every check; the last line is the tes
 bench: $(READY)  ## measure the speed of program evolution on this machine
 	@$(BIN)/python benchmarks/programs.py
 
-evidence: $(READY)  ## reproduce every claim at the tiny scale, each with its control
+evidence: $(CHECKS)  ## reproduce every claim at the tiny scale, each with its control
 	@$(BIN)/python benchmarks/evidence.py
 
 docs: $(READY)  ## write anew what is generated in docs: measured pages, the operators' table, the picture
