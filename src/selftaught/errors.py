@@ -53,6 +53,11 @@ class MissingExtraError(SelftaughtError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}; install it with: pip install 'selftaught[{extra}]'")
+        self._parts = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Let it pass from a worker to its parent, which makes it anew from its parts."""
+        return type(self), self._parts
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
