@@ -25,6 +25,7 @@ from selftaught.examples import Examples
 from selftaught.training import Augment, TrainConfig, fit, fit_population, mlp, small_cnn, time_in_turns
 from selftaught.training.augment import crop, flip
 from selftaught.training.batches import as_inputs
+from selftaught.training.devices import limited_threads
 from selftaught.training.optimisers import make_optimiser
 
 MEMBERS = 8
@@ -141,12 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args(arguments)
     rounds, share = (1, 0.02) if given.quick else (given.rounds, 1.0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with limited_threads(1):
         results = {"machine": describe(), "loops": loops(rounds, share), "populations": populations(rounds, share)}
-    finally:
-        torch.set_num_threads(before)
     for row in results["loops"]:
         print(f"fit / by hand  {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}]  {row['case']}")
     for row in results["populations"]:

@@ -121,7 +121,11 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 
 
 def test_a_sample_larger_than_the_population_is_legal() -> None:
-    run(RegularizedEvolution(PLAIN, population=2, sample=50), 10, lambda c: rugged(PLAIN, c))
+    trials = run(RegularizedEvolution(PLAIN, population=2, sample=50), 10, lambda c: rugged(PLAIN, c))
+    # Fifty draws of two hold both but once in 2 ** 49: the parent is the better of the last two.
+    for now in range(2, 10):
+        latest = sorted(trials[now - 2 : now], key=lambda trial: trial.score.value if trial.score else 0.0)
+        assert trials[now].parent == latest[-1].number
 
 
 def test_nothing_to_mutate_is_an_error_at_once() -> None:

@@ -46,9 +46,9 @@ def measure(config: BatchNormOnly, part: Part) -> list[dict[str, Any]]:
     import selftaught
     from selftaught.errors import DivergedError
     from selftaught.layers import Judge, Judging, batch_norm_relu, image_task, train_only
-    from selftaught.layers.judging import limited_threads
     from selftaught.seeds import rng_for
     from selftaught.training import SGD, TrainConfig, fit
+    from selftaught.training.devices import limited_threads
 
     task = image_task(selftaught.load(config.data), seed=part["seed"])
     judging = Judging(width=config.width, seed=part["seed"])

@@ -10,8 +10,9 @@ from torch import nn
 
 from selftaught.errors import DivergedError, InputError
 from selftaught.layers.anchors import MakeLayer, batch_norm_relu, layer_maker
-from selftaught.layers.judging import Judge, limited_threads
+from selftaught.layers.judging import Judge
 from selftaught.spaces import Candidate
+from selftaught.training.devices import limited_threads
 
 __all__ = ["CONTROL", "Confirmation", "confirm"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -15,7 +16,7 @@ __all__ = ["EVONORMS", "EvoNormB0", "EvoNormB1", "EvoNormB2", "EvoNormS0", "EvoN
 _INSTANCE, _GROUP = (2, 3), (2, 3, 4)
 
 
-class _EvoNorm(nn.Module):
+class _EvoNorm(nn.Module, ABC):
     """What all six share: gamma (`weight`), beta (`bias`), v where there is one, checks, and types.
 
     Args:
@@ -48,8 +49,9 @@ class _EvoNorm(nn.Module):
         y = self._normalise(wide) if self.apply_act else wide
         return (y * _channels(self.weight, y) + _channels(self.bias, y)).to(x.dtype)
 
+    @abstractmethod
     def _normalise(self, x: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """Return y before gamma and beta."""
 
 
 def _channels(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -82,8 +84,9 @@ class _Batch(_EvoNorm):
             self.running_var.copy_(torch.lerp(self.running_var.to(unbiased.dtype), unbiased, self.momentum))
         return _channels(variance, x)
 
+    @abstractmethod
     def _other(self, x: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """Return what the batch's deviation is compared with, of a shape that broadcasts against x."""
 
     def _rms(self, x: torch.Tensor) -> torch.Tensor:
         return (x.square().mean(_INSTANCE, keepdim=True) + self.eps).sqrt()

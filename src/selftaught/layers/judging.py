@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,8 +18,9 @@ from selftaught.seeds import seed_for
 from selftaught.spaces import Candidate, depends_on_input, layer_fingerprint, layer_space
 from selftaught.training import SGD, Standardise, TrainConfig, evaluate, fit
 from selftaught.training.batches import as_inputs
+from selftaught.training.devices import limited_threads
 
-__all__ = ["Judge", "Judgement", "Judging", "Reason", "StoppedEarly", "limited_threads"]
+__all__ = ["Judge", "Judgement", "Judging", "Reason", "StoppedEarly"]
 
 Reason = Literal["structure", "non-finite", "quality", "stability"]
 #: asked now and then; True ends what is at work
@@ -228,14 +228,3 @@ class Judge:
         if climbed.norm <= config.largest_norm:
             return climbed.steps, None
         return climbed.steps, f"the gradient's norm reached {climbed.norm:.3g} in {anchor} after {climbed.steps} steps"
-
-
-@contextlib.contextmanager
-def limited_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads, as a context; as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,12 +13,12 @@ import torch
 
 from selftaught.errors import DivergedError, InputError, require_one_of
 from selftaught.examples import Task
-from selftaught.layers.judging import limited_threads
 from selftaught.layers.rule_text import rule_optimiser
 from selftaught.search import ParetoEvolution, RandomSearch, Searcher, Study, search
 from selftaught.seeds import seed_for
 from selftaught.spaces import KNOWN_RULES, Candidate, rule_space
 from selftaught.training import TrainConfig, evaluate, fit, mlp
+from selftaught.training.devices import limited_threads
 from selftaught.trial import Score, Trial
 
 __all__ = ["RuleJudge", "search_rule"]

@@ -10,10 +10,10 @@ from torch import nn
 
 from selftaught.errors import DivergedError, require_one_of
 from selftaught.examples import Task
-from selftaught.layers.judging import limited_threads
 from selftaught.programs.export.torch_export import to_optimizer
 from selftaught.seeds import seed_for
 from selftaught.training import Constant, TrainConfig, evaluate, fit, mlp
+from selftaught.training.devices import limited_threads
 
 __all__ = ["NORMALISING_PROGRAM", "TRANSPLANTS", "BilinearTerm", "Transplant", "transplanted"]
 

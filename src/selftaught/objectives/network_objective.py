@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from selftaught.errors import InputError
@@ -23,9 +20,10 @@ from selftaught.spaces import Candidate, Network, find_space, network_of
 from selftaught.spaces.build import cost_of, inherit
 from selftaught.training import TrainConfig, fit
 from selftaught.training.checkpoint import load_tensors
+from selftaught.training.devices import limited_threads
 from selftaught.trial import Score
 
-__all__ = ["NetworkObjective", "own_threads"]
+__all__ = ["NetworkObjective"]
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,10 @@ class NetworkObjective:
         cost = cost_of(network)
         metrics = {"macs": float(cost.macs), "parameters": float(cost.parameters)}
         if self.latency:
-            with own_threads(self.threads):
+            with limited_threads(self.threads):
                 metrics["latency_ms"] = latency_ms(network, device=self.device)
         kept = _Weights(Path(self.weights), self.space) if self.weights is not None else None
-        with own_threads(self.threads):
+        with limited_threads(self.threads):
             model = model_of(network, self.task.train, seed=self.seed)
             if kept is not None:
                 metrics["inherited"] = float(kept.give(candidate, model))
@@ -132,17 +130,6 @@ class NetworkObjective:
     def with_seed(self, seed: int) -> NetworkObjective:
         """Return the same objective with another seed."""
         return replace(self, seed=seed)
-
-
-@contextmanager
-def own_threads(threads: int) -> Iterator[None]:
-    """Run torch's work on a CPU with so many threads, and put their number back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Weights:

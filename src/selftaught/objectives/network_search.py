@@ -161,7 +161,9 @@ def search_networks(
     """
     folder = Path(out).expanduser()
     task = search_task(settings.data, settings.target, seed=settings.seed)
-    small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
+    small = task
+    if settings.examples is not None:
+        small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
     objective = _objective(settings, small, folder)
     space = find_space(SPACE_NAMES[settings.space])
     objective.network_for(space.complete({}, lambda parameter: 0))  # one that does not fit is told before any work

@@ -12,13 +12,13 @@ import numpy as np
 from selftaught.errors import InputError
 from selftaught.examples import Task
 from selftaught.objectives.models import model_of
-from selftaught.objectives.network_objective import own_threads
 from selftaught.objectives.schedules import usual_training
 from selftaught.search import search
 from selftaught.seeds import seed_for
 from selftaught.spaces import ChoiceSpace, Network, Parameter, Rule, rule_grid, scale_to
 from selftaught.spaces.build import cost_of
 from selftaught.training import TrainConfig, fit
+from selftaught.training.devices import limited_threads
 from selftaught.trial import Score, Trial
 
 __all__ = ["LearnedRule", "NetworkScorer", "RulePoint", "learn_rule", "rule_points"]
@@ -45,7 +45,7 @@ class NetworkScorer:
 
     def __call__(self, network: Network, seed: int) -> float:
         config = dict(usual_training(self.task.train, epochs=self.epochs, device=self.device))
-        with own_threads(self.threads):
+        with limited_threads(self.threads):
             model = model_of(network, self.task.train, seed=seed)
             settings = TrainConfig(**{**config, "seed": seed_for(seed, "rule") % 2**63})
             fitted = fit(model, self.task.train, settings, valid=self.task.valid)

@@ -9,7 +9,7 @@ import torch
 
 from selftaught.errors import InputError
 
-__all__ = ["left_as_found", "model_device", "pick_device"]
+__all__ = ["left_as_found", "limited_threads", "model_device", "pick_device"]
 
 
 def pick_device(name: str) -> torch.device:
@@ -53,3 +53,14 @@ def left_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None
         for module, mode in modes.items():
             module.training = mode
         model.to(before)
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads of the processor, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["Constant", "Cosine", "OneCycle"]
 
 
-class _Schedule(BaseModel):
+class _Schedule(BaseModel, ABC):
     """What all schedules share: they are frozen, and `factor` is a pure function."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @abstractmethod
     def factor(self, step: float, total: float) -> float:
         """Return what the largest rate is multiplied by.
 
@@ -22,7 +24,6 @@ class _Schedule(BaseModel):
             step: steps done before this one, 0 to below `total`.
             total: steps of the whole run. A run with a budget in seconds counts time in thousandths of it.
         """
-        raise NotImplementedError
 
 
 class Constant(_Schedule):
