@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 
 __all__ = [
-    "BiasLevel", "ClaimScale", "LayerSearchKind", "LayerStart", "MissingValues", "SearchKind", "TargetKind", "TaskKind",
+    "BiasLevel", "ClaimScale", "LayerSearchKind", "LayerStart", "MissingValues", "ModelKind", "NetworkSpace",
+    "OptimiserKind", "PrecisionKind", "ScheduleKind", "SearchKind", "SearcherName", "TargetKind", "TaskKind",
 ]  # fmt: skip
 
 
@@ -67,3 +68,58 @@ class LayerStart(enum.StrEnum):
 
     BN_RELU = "bn-relu"
     NOTHING = "nothing"
+
+
+class ModelKind(enum.StrEnum):
+    """A reference model."""
+
+    MLP = "mlp"
+    CNN = "cnn"
+    LINEAR = "linear"
+
+
+class OptimiserKind(enum.StrEnum):
+    """An optimiser."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"
+    LION = "lion"
+
+
+class ScheduleKind(enum.StrEnum):
+    """How the learning rate moves."""
+
+    COSINE = "cosine"
+    ONE_CYCLE = "one-cycle"
+    CONSTANT = "constant"
+
+
+class PrecisionKind(enum.StrEnum):
+    """Of the forward passes."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    AUTO = "auto"
+
+
+class NetworkSpace(enum.StrEnum):
+    """What is searched."""
+
+    CELLS = "cells"
+    NASNET = "nasnet"
+    MACRO = "macro"
+    INVERTED_RESIDUAL = "inverted-residual"
+    CHAIN = "chain"
+    MLP = "mlp"
+    TRAINING = "training"
+
+
+class SearcherName(enum.StrEnum):
+    """Who proposes."""
+
+    PAIRWISE = "pairwise"
+    RANDOM = "random"
+    EVOLUTION = "regularized-evolution"
+    POLICY = "policy-gradient"
+    LOCAL = "local-search"
+    TPE = "tpe"

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import selftaught
-from selftaught.cli.choices import BiasLevel, MissingValues, SearchKind, TaskKind
-from selftaught.cli.config_file import read_config, write_config
+from selftaught.cli.choices import BiasLevel, SearchKind, TaskKind
+from selftaught.cli.config_file import write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.keyboard import Keyboard
 from selftaught.cli.quantities import duration, number, whole_number
 from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize
-from selftaught.errors import InputError, SelftaughtError
+from selftaught.cli.run_options import AsJson, Config, Fresh, Quiet, Resume, going_on, lasting, settings_given
+from selftaught.errors import SelftaughtError
 
 if TYPE_CHECKING:
     from selftaught.cli.line_view import LineView
@@ -41,10 +42,11 @@ RESOLVED = (
     "task", "features", "preset", "population", "tournament", "operators", "slots", "search", "bias", "start", "epochs",
     "num_tasks", "num_train", "num_valid", "seed", "workers", "hurdles", "fingerprint", "mutation_style",
 )  # fmt: skip
+_STARTS = ("empty", "linear", "network", "random")  # that are no program's file
 #: What belongs to one run and not to what is repeated.
 _OF_ONE_RUN = ("out", "store")
 
-_DATA, _BUDGET, _SEARCH, _FILES, _OUTPUT = "Data", "Budget", "Search", "Files", "Output"
+_DATA, _BUDGET, _SEARCH, _FILES = "Data", "Budget", "Search", "Files"
 _NUMBER = {"parser": whole_number, "metavar": "N"}
 
 
@@ -177,26 +179,11 @@ def evolve_command(
             help="Also keep improvements in a database: sqlite:///runs.db.", metavar="URL", rich_help_panel=_FILES
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Insist that there is a run to go on with.", rich_help_panel=_FILES)
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over, whatever is stored.", rich_help_panel=_FILES)
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Read settings from a TOML file; options given here win. Every run saves one.",
-            metavar="FILE",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, and nothing else.", rich_help_panel=_OUTPUT)
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the final summary only.", rich_help_panel=_OUTPUT)
-    ] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Discover a learning algorithm for DATA from basic mathematics alone.
 
@@ -204,18 +191,11 @@ def evolve_command(
     q or Ctrl-C ends well and keeps what was found.
     The same command goes on where an interrupted one stopped.
     """
-    if resume and fresh:
-        raise InputError("--resume goes on and --fresh starts over; give one of them")
-    given = {
-        name: value.value if isinstance(value, SearchKind | BiasLevel | TaskKind | MissingValues) else value
-        for name, value in locals().items()
-        if name in SETTINGS and value is not None
-    }
-    settings = {**(read_config(config, SETTINGS) if config else {}), **given}
+    goes_on = going_on(resume, fresh)
+    settings = settings_given(locals(), SETTINGS, config)
     if isinstance(settings.get("operators"), str) and "," in settings["operators"]:
         settings["operators"] = [word.strip() for word in settings["operators"].split(",") if word.strip()]
-    going_on = True if resume else False if fresh else None
-    found = _run(settings, resume=going_on, as_json=as_json, quiet=quiet, began=context.obj)
+    found = _run(settings, resume=goes_on, as_json=as_json, quiet=quiet, began=context.obj)
     wanted = settings.get("target_fitness")
     if wanted is not None and not found.fitness_select.mean >= wanted:
         raise typer.Exit(1)
@@ -350,15 +330,6 @@ def repeatable(settings: dict[str, Any], resolved: Mapping[str, Any]) -> dict[st
         kept["sizes"] = "/".join(str(size) for size in resolved["most"])
     for name in ("data", "start"):
         if name in kept:
-            kept[name] = _lasting(str(kept[name]), named=name == "data" and not resolved.get("digest"))
+            named = name == "data" and not resolved.get("digest")
+            kept[name] = str(kept[name]) if named else lasting(str(kept[name]), names=_STARTS)
     return {name: kept[name] for name in SETTINGS if name in kept}
-
-
-def _lasting(source: str, *, named: bool) -> str:
-    """Return the absolute path of a file or folder; names of data sets and starts as they are."""
-    from selftaught.datasets import NAMES
-
-    if named or source in (*NAMES, "cifar10", "fashion-mnist", "empty", "random", "linear", "network"):
-        return source
-    path = Path(source).expanduser()
-    return str(path.absolute()) if path.exists() else source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import sys
 import time
@@ -11,39 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selftaught.cli.choices import NetworkSpace, SearcherName
 from selftaught.cli.quantities import clock, duration, short_count, whole_number
 
 if TYPE_CHECKING:
     from selftaught.objectives import Advance, Found
 
-__all__ = ["NetworkSpace", "SearcherName", "search_command"]
+__all__ = ["search_command"]
 
 _INTERRUPTED = 130
 _SPACE, _FINAL, _BUDGET, _FILES = "What is searched", "The end", "Budget", "Files and output"
 _NUMBER: dict[str, Any] = {"parser": whole_number, "metavar": "N"}
-
-
-class NetworkSpace(enum.StrEnum):
-    """What is searched."""
-
-    CELLS = "cells"
-    NASNET = "nasnet"
-    MACRO = "macro"
-    INVERTED_RESIDUAL = "inverted-residual"
-    CHAIN = "chain"
-    MLP = "mlp"
-    TRAINING = "training"
-
-
-class SearcherName(enum.StrEnum):
-    """Who proposes."""
-
-    PAIRWISE = "pairwise"
-    RANDOM = "random"
-    EVOLUTION = "regularized-evolution"
-    POLICY = "policy-gradient"
-    LOCAL = "local-search"
-    TPE = "tpe"
 
 
 def search_command(

@@ -13,6 +13,7 @@ import typer
 from selftaught.cli.choices import LayerSearchKind, LayerStart
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.quantities import clock, count, duration, fitness, whole_number
+from selftaught.cli.run_options import going_on
 from selftaught.errors import InputError
 from selftaught.writing import write_atomically
 
@@ -63,8 +64,7 @@ def search_layer_command(
     Writes the layer as a formula and as a torch module that needs nothing of ours.
     Ctrl-C ends well and keeps what was found; the same command goes on there.
     """
-    if resume and fresh:
-        raise InputError("--resume goes on and --fresh starts over; give one of them")
+    goes_on = going_on(resume, fresh)
     began = context.obj if isinstance(context.obj, float) else time.perf_counter()
     import selftaught
     from selftaught.layers import Judge, Judging, confirm, image_task, search_layer
@@ -89,7 +89,7 @@ def search_layer_command(
         found = search_layer(
             task, trials=trials, seconds=left, searcher=searcher.value,
             start=() if start is LayerStart.NOTHING else (start.value,), population=population, judging=judging,
-            seed=seed, folder=folder, resume=True if resume else False if fresh else None, on_trial=on_trial,
+            seed=seed, folder=folder, resume=goes_on, on_trial=on_trial,
             stop=lambda: lines.working() or interrupts.wanted,
         )  # fmt: skip
         if found.passed and not interrupts.wanted:

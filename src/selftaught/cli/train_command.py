@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import selftaught
-from selftaught.cli.choices import TargetKind
-from selftaught.cli.config_file import read_config, write_config
+from selftaught.cli.choices import ModelKind, OptimiserKind, PrecisionKind, ScheduleKind, TargetKind
+from selftaught.cli.config_file import write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.quantities import count, duration, number, whole_number
+from selftaught.cli.run_options import AsJson, Config, Fresh, Quiet, Resume, going_on, lasting, settings_given
 from selftaught.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,43 +34,9 @@ TRAIN_SETTINGS = (
 )  # fmt: skip
 _AUGMENT = ("flip", "crop", "cutout", "mixup", "cutmix")
 _PLAIN = ("epochs", "steps", "seconds", "batch_size", "label_smoothing", "clip_norm", "precision", "device", "seed")
-_DATA, _BUDGET, _MODEL, _TRAINING, _IMAGES, _FILES, _OUTPUT = (
-    "Data", "Budget", "Model", "Training", "Augmentation", "Files", "Output",
-)  # fmt: skip
+_DATA, _BUDGET, _MODEL, _TRAINING, _IMAGES, _FILES = "Data", "Budget", "Model", "Training", "Augmentation", "Files"
 _WHOLE: dict[str, Any] = {"parser": whole_number, "metavar": "N"}
 _REAL: dict[str, Any] = {"parser": number, "metavar": "X"}
-
-
-class ModelKind(enum.StrEnum):
-    """A reference model."""
-
-    MLP = "mlp"
-    CNN = "cnn"
-    LINEAR = "linear"
-
-
-class OptimiserKind(enum.StrEnum):
-    """An optimiser."""
-
-    ADAMW = "adamw"
-    SGD = "sgd"
-    LION = "lion"
-
-
-class ScheduleKind(enum.StrEnum):
-    """How the learning rate moves."""
-
-    COSINE = "cosine"
-    ONE_CYCLE = "one-cycle"
-    CONSTANT = "constant"
-
-
-class PrecisionKind(enum.StrEnum):
-    """Of the forward passes."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    AUTO = "auto"
 
 
 def train_command(
@@ -173,42 +140,20 @@ def train_command(
             help="Folder of the run; selftaught-runs/train-... by default.", metavar="DIR", rich_help_panel=_FILES
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Insist that there is a run to go on with.", rich_help_panel=_FILES)
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over, whatever is stored.", rich_help_panel=_FILES)
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Read settings from a TOML file; options given here win. Every run saves one.",
-            metavar="FILE",
-            rich_help_panel=_FILES,
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, and nothing else.", rich_help_panel=_OUTPUT)
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the final summary only.", rich_help_panel=_OUTPUT)
-    ] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    config: Config = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network on DATA, and score it once on examples set apart, beside cheap baselines.
 
     Ctrl-C ends well and keeps what was learnt.
     The same command goes on where an interrupted one stopped.
     """
-    if resume and fresh:
-        raise InputError("--resume goes on and --fresh starts over; give one of them")
-    given = {
-        name: value.value if isinstance(value, enum.Enum) else value
-        for name, value in locals().items()
-        if name in TRAIN_SETTINGS and value is not None and value is not False
-    }
-    settings = {**(read_config(config, TRAIN_SETTINGS) if config else {}), **given}
-    going_on = True if resume else False if fresh else None
-    _run(settings, resume=going_on, as_json=as_json, quiet=quiet, began=context.obj)
+    goes_on = going_on(resume, fresh)
+    settings = settings_given(locals(), TRAIN_SETTINGS, config)
+    _run(settings, resume=goes_on, as_json=as_json, quiet=quiet, began=context.obj)
 
 
 def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet: bool, began: float | None) -> None:
@@ -238,7 +183,7 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
             on_baselines=view.tell_baselines, on_progress=on_progress, began=began,
         )  # fmt: skip
     command = f"selftaught train --config {shlex.quote(str(folder / 'config.toml'))} --fresh"
-    kept = {"data": _lasting(data), **{key: settings[key] for key in TRAIN_SETTINGS[1:-1] if key in settings}}
+    kept = {"data": lasting(data), **{key: settings[key] for key in TRAIN_SETTINGS[1:-1] if key in settings}}
     write_config(folder / "config.toml", kept, f"selftaught {selftaught.__version__}: {command}")
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict() | {"folder": str(folder)}, indent=2) + "\n")
@@ -294,12 +239,6 @@ def _folder(settings: dict[str, Any], data: str, model: str) -> Path:
         return Path(settings["out"]).expanduser()
     plain = re.sub(r"[^\w.-]+", "-", data).strip("-.")[:80] or "data"
     return Path("selftaught-runs") / f"train-{plain}-{model}-{settings.get('seed', 0)}"
-
-
-def _lasting(data: str) -> str:
-    """Return the absolute path of a file or folder; names of data sets as they are."""
-    path = Path(data).expanduser()
-    return str(path.absolute()) if (path.suffix and path.exists()) or ("/" in data and path.exists()) else data
 
 
 def _print(found: Trained, model: str, data: str) -> None:
