@@ -17,7 +17,7 @@ from selftaught.spaces.choices import ChoiceSpace, TextForm
 from selftaught.spaces.parameter import Parameter
 from selftaught.spaces.space import Candidate, Choice
 
-__all__ = ["ExpressionSpace", "Graph", "Node", "Operation"]
+__all__ = ["ARITHMETIC", "CURVES", "SIZES", "ExpressionSpace", "Graph", "Node", "Operation", "function"]
 
 _STEP = re.compile(r"([\w.]+)\((\d+)(?:,(\d+))?\)")
 _DRAWS = 1000  # until a mutation changes something; each draw of a node of two choices or more does with 1/2 or more
@@ -47,6 +47,29 @@ class Operation:
     def arity(self) -> int:
         """How many operands it takes, one or two."""
         return len(self.takes)
+
+
+def function(name: str, latex: str) -> Operation:
+    """Return an operation of one operand that is written as a function, such as tanh(x)."""
+    return Operation(name, f"{name}({{a}})", latex)
+
+
+#: what expressions of every kind are made of
+ARITHMETIC = (
+    Operation("add", "{a} + {b}", "{a} + {b}", 1, (1, 2), commutative=True),
+    Operation("multiply", "{a}·{b}", r"{a} \cdot {b}", 2, (2, 3), commutative=True),
+    Operation("divide", "{a} / {b}", r"\frac{{a}}{{b}}", 2, (2, 3)),
+    Operation("max", "max({a}, {b})", r"\max\left({a}, {b}\right)", 4, (0, 0), commutative=True),
+    Operation("negative", "-{a}", "-{a}", 1, (2,)),
+)
+SIZES = (
+    Operation("abs", "|{a}|", r"\left|{a}\right|"),
+    Operation("square", "{a}²", "{a}^2", 3, (4,)),
+)
+CURVES = (
+    function("tanh", r"\tanh\left({a}\right)"),
+    function("exp", r"\exp\left({a}\right)"),
+)
 
 
 @dataclass(frozen=True)

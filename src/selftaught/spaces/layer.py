@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from selftaught.errors import InputError
-from selftaught.spaces.expressions import ExpressionSpace, Graph, Operation
+from selftaught.spaces.expressions import ARITHMETIC, CURVES, SIZES, ExpressionSpace, Graph, Operation, function
 from selftaught.spaces.formulas import formulas
 from selftaught.spaces.space import Candidate, Choice
 
@@ -28,26 +28,16 @@ _INDEX_LATEX = {"bhw": "b,h,w", "hw": "h,w", "hwc": "h,w,c", "group": "h,w,c/g"}
 _STATISTICS = {"mean": r"\mathrm{mean}", "rms": r"\rho", "std": r"\sigma"}
 
 
-def _function(name: str, latex: str) -> Operation:
-    return Operation(name, f"{name}({{a}})", latex)
-
-
 #: 24 operations: four of two inputs, eight of one, and three statistics over four index sets
 LAYER_OPERATIONS: tuple[Operation, ...] = (
-    Operation("add", "{a} + {b}", "{a} + {b}", 1, (1, 2), commutative=True),
-    Operation("multiply", "{a}·{b}", r"{a} \cdot {b}", 2, (2, 3), commutative=True),
-    Operation("divide", "{a} / {b}", r"\frac{{a}}{{b}}", 2, (2, 3)),
-    Operation("max", "max({a}, {b})", r"\max\left({a}, {b}\right)", 4, (0, 0), commutative=True),
-    Operation("negative", "-{a}", "-{a}", 1, (2,)),
-    _function("sigmoid", r"\mathrm{sigmoid}\left({a}\right)"),
-    _function("tanh", r"\tanh\left({a}\right)"),
-    _function("exp", r"\exp\left({a}\right)"),
-    _function("signed_log", r"\mathrm{slog}\left({a}\right)"),
-    Operation("abs", "|{a}|", r"\left|{a}\right|"),
-    Operation("square", "{a}²", "{a}^2", 3, (4,)),
-    _function("signed_sqrt", r"\mathrm{ssqrt}\left({a}\right)"),
+    *ARITHMETIC,
+    function("sigmoid", r"\mathrm{sigmoid}\left({a}\right)"),
+    *CURVES,
+    function("signed_log", r"\mathrm{slog}\left({a}\right)"),
+    *SIZES,
+    function("signed_sqrt", r"\mathrm{ssqrt}\left({a}\right)"),
     *(
-        _function(f"{name}_{index}", rf"{symbol}_{{{over}}}\left({{a}}\right)")
+        function(f"{name}_{index}", rf"{symbol}_{{{over}}}\left({{a}}\right)")
         for index, over in _INDEX_LATEX.items()
         for name, symbol in _STATISTICS.items()
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selftaught.spaces.expressions import ExpressionSpace, Graph, Operation
+from selftaught.spaces.expressions import ARITHMETIC, CURVES, SIZES, ExpressionSpace, Graph, Operation, function
 from selftaught.spaces.formulas import formulas
 from selftaught.spaces.space import Candidate, Choice
 
@@ -24,22 +24,12 @@ _RATES = ("0.9", "0.99", "0.999")
 _FACTORS = ("0.9", "0.1", "0.01")
 
 
-def _function(name: str, latex: str) -> Operation:
-    return Operation(name, f"{name}({{a}})", latex)
-
-
 _OPERATIONS: tuple[Operation, ...] = (
-    Operation("add", "{a} + {b}", "{a} + {b}", 1, (1, 2), commutative=True),
-    Operation("multiply", "{a}·{b}", r"{a} \cdot {b}", 2, (2, 3), commutative=True),
-    Operation("divide", "{a} / {b}", r"\frac{{a}}{{b}}", 2, (2, 3)),
-    Operation("max", "max({a}, {b})", r"\max\left({a}, {b}\right)", 4, (0, 0), commutative=True),
-    Operation("negative", "-{a}", "-{a}", 1, (2,)),
-    _function("sign", r"\mathrm{sign}\left({a}\right)"),
-    Operation("abs", "|{a}|", r"\left|{a}\right|"),
-    Operation("square", "{a}²", "{a}^2", 3, (4,)),
+    *ARITHMETIC,
+    function("sign", r"\mathrm{sign}\left({a}\right)"),
+    *SIZES,
     Operation("root", "sqrt|{a}|", r"\sqrt{\left|{a}\right|}"),
-    _function("tanh", r"\tanh\left({a}\right)"),
-    _function("exp", r"\exp\left({a}\right)"),
+    *CURVES,
     Operation("norm", "‖{a}‖", r"\left\Vert {a} \right\Vert"),
     Operation("plus_eps", "{a} + ε", r"{a} + \varepsilon", 1, (1,)),
     *(Operation(f"times_{c}", f"{c}·{{a}}", rf"{c} \cdot {{a}}", 2, (3,)) for c in _FACTORS),
