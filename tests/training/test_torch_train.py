@@ -194,3 +194,18 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         load_trained(tmp_path)
     with pytest.raises(InputError, match="did you mean 'mlp'"):
         train(load("iris"), model="mpl", out=tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_table_is_read_as_the_options_say_and_the_saved_settings_know_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("id,a,b,t\n" + "".join(f"r{k},{k % 7},{k % 3 or ''},{'xy'[k % 2]}\n" for k in range(60)))
+    words = ["train", str(table), "--target", "t", "--epochs", "1", "--out", str(tmp_path / "run"), "--quiet"]
+    assert run(*words) == 2
+    assert "--missing impute" in capsys.readouterr().err
+    assert run(*words, "--missing", "impute", "--drop", "id") == 0
+    capsys.readouterr()
+    assert run("train", "--config", str(tmp_path / "run" / "config.toml"), "--out", str(tmp_path / "again"), "-q") == 0
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "again")]
+    assert models[0] == models[1]

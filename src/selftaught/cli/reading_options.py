@@ -10,9 +10,10 @@ import typer
 
 from selftaught.cli.choices import MissingValues
 
-__all__ = ["DropColumns", "IdColumn", "Missing", "Resize", "columns", "height_and_width", "reading_given"]
+__all__ = ["READING", "DropColumns", "IdColumn", "Missing", "Resize", "columns", "height_and_width", "reading_given"]
 
 _PANEL = "Data"
+READING = ("missing", "drop", "id_column", "resize")  # what `selftaught.load` calls them
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 

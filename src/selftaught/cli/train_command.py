@@ -17,6 +17,7 @@ from selftaught.cli.choices import ModelKind, OptimiserKind, PrecisionKind, Sche
 from selftaught.cli.config_file import write_config
 from selftaught.cli.interrupts import Interrupts
 from selftaught.cli.quantities import count, duration, number, whole_number
+from selftaught.cli.reading_options import READING, DropColumns, IdColumn, Missing, Resize
 from selftaught.cli.run_options import AsJson, Config, Fresh, Quiet, Resume, going_on, lasting, settings_given
 from selftaught.errors import InputError
 
@@ -28,7 +29,8 @@ __all__ = ["TRAIN_SETTINGS", "train_command"]
 
 #: What a settings file may hold.
 TRAIN_SETTINGS = (
-    "data", "target", "task", "model", "hidden", "dropout", "epochs", "steps", "seconds", "batch_size", "optimiser",
+    "data", "target", "task", "missing", "drop", "id_column", "resize",
+    "model", "hidden", "dropout", "epochs", "steps", "seconds", "batch_size", "optimiser",
     "lr", "weight_decay", "schedule", "warmup", "label_smoothing", "clip_norm", "flip", "crop", "randaugment",
     "cutout", "mixup", "cutmix", "ema", "precision", "device", "seed", "out",
 )  # fmt: skip
@@ -54,6 +56,10 @@ def train_command(
     task: Annotated[
         TargetKind | None, typer.Option(help="Read the target as classes or as a number.", rich_help_panel=_DATA)
     ] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the examples; 20 by default.", rich_help_panel=_BUDGET, **_WHOLE)
     ] = None,
@@ -167,7 +173,8 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
     data = str(settings.get("data", "digits"))
     name = str(settings.get("model", "mlp"))
     told = train_config(settings)
-    examples = load(data, settings.get("target"), task=settings.get("task"))
+    reading = {name: settings[name] for name in READING if name in settings}
+    examples = load(data, settings.get("target"), task=settings.get("task"), **reading)
     folder = _folder(settings, examples.name, name)
     stream = sys.stderr if as_json else sys.stdout
     with Interrupts() as interrupts, TrainView(stream, f"{name} on {examples.name}", shown=not quiet) as view:
