@@ -11,6 +11,7 @@ from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
+    from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gradual import GradualPruning
@@ -51,9 +52,14 @@ __all__ = [
     "optimise_mask",
     "Supermask",
     "random_weights",
+    "prune_channels",
+    "PrunedChannels",
+    "channel_groups",
+    "ChannelGroup",
 ]
 
 _HOMES = {
+    **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     "GradualPruning": "gradual",
