@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.flow import GradientFlow, gradient_flow
+    from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
@@ -56,12 +57,17 @@ __all__ = [
     "PrunedChannels",
     "channel_groups",
     "ChannelGroup",
+    "measure_gains",
+    "Gains",
+    "Gain",
+    "count_multiply_adds",
 ]
 
 _HOMES = {
     **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
+    **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
