@@ -110,7 +110,7 @@ def cubic_density(step: int, *, begin: int, every: int, cuts: int, first: float,
         cuts: n.
         first, last: densities before t0 and from t0 + n dt on.
 
-    >>> cubic_density(50, begin=0, every=10, cuts=10, first=1.0, last=0.2)
+    >>> round(cubic_density(50, begin=0, every=10, cuts=10, first=1.0, last=0.2), 6)
     0.3
     """
     share = min(max((step - begin) / (cuts * every), 0.0), 1.0)
