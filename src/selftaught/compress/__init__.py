@@ -1,0 +1,88 @@
+"""Smaller models: masks of weights, channels that are really removed, and what of it is gained on this machine.
+
+Importing this package does not import torch; its first use does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch as _require_torch
+
+if TYPE_CHECKING:
+    from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
+    from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
+    from selftaught.compress.flow import GradientFlow, gradient_flow
+    from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
+    from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.normalisation import reestimate_normalisation
+    from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
+    from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
+    from selftaught.compress.ranking import masks_of
+    from selftaught.compress.rewinding import Ticket, rewind
+    from selftaught.compress.scores import prune_weights
+    from selftaught.compress.sparse_training import SET, RigL
+    from selftaught.compress.supermask import Supermask, optimise_mask, random_weights
+    from selftaught.compress.top_kast import TopKAST
+
+__all__ = [
+    "prune_weights",
+    "prunable",
+    "sparsity",
+    "Sparsity",
+    "LayerSparsity",
+    "masks_of",
+    "erk_densities",
+    "kept_counts",
+    "cubic_density",
+    "n_of_m_mask",
+    "n_of_m_masks",
+    "block_mask",
+    "block_masks",
+    "PatternMasks",
+    "GradualPruning",
+    "SET",
+    "RigL",
+    "TopKAST",
+    "GradientFlow",
+    "gradient_flow",
+    "reestimate_normalisation",
+    "rewind",
+    "Ticket",
+    "optimise_mask",
+    "Supermask",
+    "random_weights",
+    "prune_channels",
+    "PrunedChannels",
+    "channel_groups",
+    "ChannelGroup",
+    "measure_gains",
+    "Gains",
+    "Gain",
+    "count_multiply_adds",
+]
+
+_HOMES = {
+    **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
+    **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
+    **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
+    **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
+    "GradualPruning": "gradual",
+    "reestimate_normalisation": "normalisation",
+    **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
+    **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
+    "masks_of": "ranking",
+    **dict.fromkeys(("Ticket", "rewind"), "rewinding"),
+    "prune_weights": "scores",
+    **dict.fromkeys(("SET", "RigL"), "sparse_training"),
+    **dict.fromkeys(("Supermask", "optimise_mask", "random_weights"), "supermask"),
+    "TopKAST": "top_kast",
+}
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        _require_torch()
+    return _load(name)

@@ -1,0 +1,143 @@
+"""Gradual magnitude pruning while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from selftaught.compress.densities import check_density, cubic_density
+from selftaught.compress.prunable_weights import prunable
+from selftaught.compress.ranking import Ranking, masks_of
+from selftaught.errors import InputError
+from selftaught.training.callbacks import Masks
+
+if TYPE_CHECKING:
+    from selftaught.training.run import Run
+
+__all__ = ["GradualPruning", "planned_steps"]
+
+
+class GradualPruning(Masks):
+    """Prune the smallest weights bit by bit while the model trains (Zhu and Gupta, arXiv 1710.01878).
+
+    The density follows the cubic schedule `cubic_density` from `start` to `end`, and stays where it is afterwards.
+
+    Args:
+        density: share of the prunable weights that is left at the end.
+        start, end: shares of the planned steps between which weights are cut.
+        every: steps between cuts.
+        first_density: before `start`.
+        ranking: "per_layer", "global" or "erk"; see `masks_of`.
+        regrow: False, a weight that is out stays out. True, masked weights keep their last value aside, all are ranked,
+            and one that comes back has that value again.
+        ignore: names of parameters or modules that stay dense.
+        allow_collapse: let a layer lose all its weights.
+
+    Raises:
+        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few.
+
+    >>> GradualPruning(0.1, every=10).every
+    10
+    """
+
+    def __init__(
+        self,
+        density: float,
+        *,
+        start: float = 0.3,
+        end: float = 0.7,
+        every: int = 20,
+        first_density: float = 1.0,
+        ranking: Ranking = "per_layer",
+        regrow: bool = False,
+        ignore: Iterable[str] = (),
+        allow_collapse: bool = False,
+    ) -> None:
+        super().__init__({})
+        check_density(density)
+        check_density(first_density)
+        if density > first_density:
+            raise InputError(f"density {density} must not be above first_density {first_density}")
+        if not 0 <= start < end <= 1:
+            raise InputError(f"start and end must be shares of the run, 0 <= start < end <= 1, got {start} and {end}")
+        if every < 1:
+            raise InputError(f"every must be at least 1 step, got {every}")
+        self.density = density
+        self.start = start
+        self.end = end
+        self.every = every
+        self.first_density = first_density
+        self.ranking = ranking
+        self.regrow = regrow
+        self.ignore = tuple(ignore)
+        self.allow_collapse = allow_collapse
+        #: (steps done, density) of every cut of this process.
+        self.cuts: list[tuple[int, float]] = []
+        self._aside: dict[str, torch.Tensor] = {}
+        self._weights: dict[str, nn.Parameter] = {}
+
+    def on_start(self, run: Run) -> None:
+        self._weights = prunable(run.model, ignore=self.ignore)
+        steps = planned_steps(run, "gradual pruning")
+        self._begin = round(self.start * steps)
+        self._number = (round(self.end * steps) - self._begin) // self.every
+        if self._number < 1:
+            raise InputError(
+                f"{steps} steps leave no cut every {self.every} steps between {self.start:g} and {self.end:g} of them; "
+                "take a smaller every, or more steps"
+            )
+        self.masks = {name: torch.ones_like(one, dtype=torch.bool) for name, one in self._weights.items()}
+        if self.regrow:
+            self._aside = {name: one.detach().clone() for name, one in self._weights.items()}
+        super().on_start(run)
+        if self._begin == 0 or self.first_density < 1:
+            self._cut(0)
+
+    def after_step(self, run: Run) -> None:
+        super().after_step(run)
+        past = run.step - self._begin
+        if 0 <= past <= self._number * self.every and past % self.every == 0:
+            self._cut(run.step)
+
+    @torch.no_grad()
+    def _cut(self, step: int) -> None:
+        density = cubic_density(
+            step, begin=self._begin, every=self.every, cuts=self._number, first=self.first_density, last=self.density
+        )
+        held = {name: mask.bool() for name, mask in self.masks.items()}
+        if self.regrow:
+            for name, one in self._weights.items():
+                self._aside[name] = torch.where(held[name], one, self._aside[name])
+            scores = {name: one.abs() for name, one in self._aside.items()}
+        else:
+            # A weight that is out ranks below one that happens to be zero.
+            scores = {name: one.abs().masked_fill(~held[name], -1.0) for name, one in self._weights.items()}
+        masks = masks_of(scores, density, ranking=self.ranking, allow_collapse=self.allow_collapse)
+        if self.regrow:
+            for name, one in self._weights.items():
+                one.copy_(torch.where(masks[name] & ~held[name], self._aside[name], one))
+        self.replace(masks)
+        self.cuts.append((step, density))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        aside = {f"aside.{name}": one for name, one in self._aside.items()}
+        return {**{f"mask.{name}": one for name, one in super().state().items()}, **aside}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        for name in self._aside:
+            self._aside[name] = state[f"aside.{name}"].to(self._aside[name])
+        self.replace({name: state[f"mask.{name}"].bool() for name in self.masks})
+
+
+def planned_steps(run: Run, purpose: str) -> int:
+    """Return the steps that a run plans to take.
+
+    Raises:
+        InputError: its budget is time, or nobody knows the length of its data.
+    """
+    if run.total_steps is None:
+        raise InputError(f"{purpose} needs a number of planned steps; give a budget in steps or epochs, not seconds")
+    return run.total_steps

@@ -1,0 +1,116 @@
+"""Scores before training, against closed forms and laws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from selftaught.compress import prune_weights
+from selftaught.compress.scores import grasp_scores, snip_scores, synflow_scores
+from selftaught.errors import InputError
+from selftaught.examples import Examples
+from selftaught.training import mlp, small_cnn
+from selftaught.training.batches import Batch
+
+
+@pytest.fixture
+def regression() -> tuple[nn.Linear, Batch]:
+    """A linear model, whose gradient and Hessian are known: g = 2 X'(Xw - y) / n, H = 2 X'X / n."""
+    model = nn.Linear(3, 1, bias=False).double()
+    inputs = torch.randn(20, 3, dtype=torch.float64)
+    return model, Batch(inputs, torch.randn(20, dtype=torch.float64), None, 20)
+
+
+def test_snip_is_gradient_times_weight(regression: tuple[nn.Linear, Batch]) -> None:
+    model, batch = regression
+    weight = model.weight[0].detach()
+    gradient = 2 * batch.inputs.T @ (batch.inputs @ weight - batch.targets) / 20
+    found = snip_scores(model, batch, ["weight"])["weight"]
+    assert torch.allclose(found[0], (gradient * weight).abs())
+
+
+def test_grasp_is_hessian_gradient_product_with_its_sign(regression: tuple[nn.Linear, Batch]) -> None:
+    model, batch = regression
+    weight, scaled = model.weight[0].detach(), batch.inputs / 200
+    gradient = 2 * scaled.T @ (scaled @ weight - batch.targets) / 20
+    hessian = 2 * scaled.T @ scaled / 20
+    found = grasp_scores(model, batch, ["weight"])["weight"]
+    assert torch.allclose(found[0], (hessian @ gradient) * weight, rtol=1e-6)
+    assert found.min() < 0 < found.max() or bool((found != 0).all())
+
+
+def test_synflow_is_conserved_in_every_layer_and_every_hidden_unit() -> None:
+    model = nn.Sequential(
+        nn.Linear(6, 5, bias=False), nn.ReLU(), nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False)
+    )
+    names = [name for name, _ in model.named_parameters()]
+    scores = synflow_scores(model, torch.zeros(1, 6), names)
+    flow = torch.ones(6, dtype=torch.float64)
+    for one in model.parameters():
+        flow = one.detach().double().abs() @ flow
+    for one in scores.values():
+        assert float(one.sum()) == pytest.approx(float(flow.sum()), rel=1e-12)
+    first, second, third = scores.values()
+    assert torch.allclose(first.sum(1), second.sum(0), rtol=1e-12)
+    assert torch.allclose(second.sum(1), third.sum(0), rtol=1e-12)
+
+
+def test_synflow_sees_neither_data_nor_normalisation(digits: Examples) -> None:
+    plain = small_cnn(digits, widths=(4, 4))
+    weights = [name for name, one in plain.named_parameters() if one.ndim > 1]
+    before = synflow_scores(plain, torch.zeros(1, 1, 8, 8), weights)
+    with torch.no_grad():
+        for part in plain.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.weight.mul_(5)
+                part.running_var.mul_(3)  # type: ignore[union-attr]
+    after = synflow_scores(plain, torch.ones(1, 1, 8, 8), weights)
+    assert all(torch.equal(before[name], after[name]) for name in weights)
+
+
+@pytest.mark.parametrize("method", ["snip", "grasp", "synflow", "random"])
+def test_starts_are_exact_repeatable_and_leave_the_model_alone(digits: Examples, method: str) -> None:
+    model = mlp(digits, hidden=(20, 10), batch_norm=True)
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    state = torch.get_rng_state()
+    masks, again = (
+        prune_weights(model, 0.1, method=method, data=digits, examples=64, rounds=10)  # type: ignore[arg-type]
+        for _ in range(2)
+    )
+    total = sum(mask.numel() for mask in masks.values())
+    assert sum(int(mask.sum()) for mask in masks.values()) == round(0.1 * total)
+    assert all(torch.equal(mask, again[name]) for name, mask in masks.items())
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(one.grad is None for one in model.parameters())
+
+
+def test_synflow_never_empties_a_layer_where_one_shot_magnitude_does(digits: Examples) -> None:
+    model = mlp(digits, hidden=(100, 50))
+    with torch.no_grad():
+        model[2].weight.mul_(0.001)
+        for part in (model[2], model[4], model[6]):
+            part.bias.zero_()
+    with pytest.raises(InputError, match=r"no weight in 2\.weight"):
+        prune_weights(model, 0.02)
+    masks = prune_weights(model, 0.02, method="synflow", data=digits)
+    assert all(bool(mask.any()) for mask in masks.values())
+
+
+def test_what_cannot_be_ranked_is_refused(digits: Examples) -> None:
+    model = mlp(digits, hidden=(10,))
+    with pytest.raises(InputError, match="'snip' needs data="):
+        prune_weights(model, 0.5, method="snip")
+    with torch.no_grad():
+        model[4].weight.zero_()
+        model[2].weight.zero_()
+    for method in ("snip", "grasp"):
+        with pytest.raises(InputError, match="all scores equal 0"):
+            prune_weights(model, 0.5, method=method, data=digits)  # type: ignore[arg-type]
+    with torch.no_grad():
+        model[2].weight.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"SNIP: the scores of 2\.weight are not all finite"):
+        prune_weights(model, 0.5, method="snip", data=digits)
+    with pytest.raises(InputError, match="did you mean 'grasp'"):
+        prune_weights(model, 0.5, method="graps")  # type: ignore[arg-type]
