@@ -5,11 +5,36 @@ Importing this package does not import torch; only what asks a model for gradien
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from selftaught.audit.difficulty import (
+    ColumnJudgement,
+    aum,
+    auroc,
+    el2n,
+    error_norm,
+    forgetting,
+    judge_columns,
+    label_quality,
+    margin,
+    max_prob,
+    mean_confidence,
+    variability,
+    within_class,
+)
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
 from selftaught.audit.impact import Impact, Measure, impacts, intersections, null_rejections
+from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
+from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
+from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch as _require_torch
+
+if TYPE_CHECKING:
+    from selftaught.audit.input_gradients import gradient_variance, variance_of_gradients
 
 __all__ = [
     "Finding",
@@ -35,4 +60,39 @@ __all__ = [
     "MeanChange",
     "welch",
     "benjamini_hochberg",
+    "recorded_difficulty",
+    "recorded",
+    "mean_confidence",
+    "variability",
+    "margin",
+    "aum",
+    "error_norm",
+    "el2n",
+    "forgetting",
+    "max_prob",
+    "label_quality",
+    "within_class",
+    "variance_of_gradients",
+    "gradient_variance",
+    "auroc",
+    "judge_columns",
+    "ColumnJudgement",
+    "measure_memorisation",
+    "memorisation",
+    "Memorised",
+    "draw_subsets",
+    "hardness_kinds",
+    "HardnessKinds",
+    "Kind",
+    "KINDS",
+    "kinds_matrix",
 ]
+
+_HOMES = dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients")
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        _require_torch()
+    return _load(name)

@@ -186,7 +186,8 @@ def _exemplars(
         pairs = [pairs[k] for k in sorted(drawn)]
     between = np.zeros(n)
     for subset, k in pairs:
-        between += differ(old[subset], new[k]) / len(pairs)
+        between += differ(old[subset], new[k])
+    between /= len(pairs)
     within = [differ(old[one], old[other]) for one, other in splits]
     churn = np.mean(within, axis=0) if within else np.full(n, np.nan)
     excess = between - churn if within else between
