@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from selftaught.audit.comparison import Audit, audit
 from selftaught.audit.difficulty import (
     ColumnJudgement,
     aum,
@@ -24,22 +25,31 @@ from selftaught.audit.difficulty import (
 )
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
-from selftaught.audit.impact import Impact, Measure, impacts, intersections, null_rejections
+from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
 from selftaught.audit.recorded import recorded, recorded_difficulty
+from selftaught.audit.saved import load_predictions, save_predictions
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
     from selftaught.audit.input_gradients import gradient_variance, variance_of_gradients
+    from selftaught.audit.trained import model_folders, population_of_models, seen_ids
 
 __all__ = [
+    "audit",
+    "Audit",
     "Finding",
     "Verdict",
     "Population",
+    "load_predictions",
+    "save_predictions",
+    "population_of_models",
+    "model_folders",
+    "seen_ids",
     "join",
     "Joined",
     "modal_labels",
@@ -53,6 +63,7 @@ __all__ = [
     "SideBySide",
     "impacts",
     "Impact",
+    "LEAST_SIZE",
     "Measure",
     "intersections",
     "null_rejections",
@@ -88,7 +99,10 @@ __all__ = [
     "kinds_matrix",
 ]
 
-_HOMES = dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients")
+_HOMES = {
+    **dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients"),
+    **dict.fromkeys(("model_folders", "population_of_models", "seen_ids"), "trained"),
+}
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 
 

@@ -161,7 +161,7 @@ class ColumnJudgement:
         auroc: its own.
         controls: that of each control.
         agreement: rank correlation with the first control: near 1, the column adds nothing to it.
-        trusted: whether it beats all controls (a control itself: always).
+        trusted: whether it beats all controls, or is the best of them.
     """
 
     name: str
@@ -211,7 +211,8 @@ def judge_columns(
         pair = rankdata(values[known]), rankdata(first[known])
         varied = known.any() and all(np.ptp(one) > 0 for one in pair)
         agreement = float(np.corrcoef(*pair)[0, 1]) if varied else float("nan")
-        trusted = name in beside or own > max(beside.values())
+        best = max(beside.values())
+        trusted = own >= best if name in beside else own > best
         found.append(ColumnJudgement(name, own, beside, agreement, trusted))
     return sorted(found, key=lambda one: -one.auroc)
 

@@ -31,8 +31,8 @@ def variance_of_gradients(
 
     The gradient of a scalar in the input, averaged over channels, is taken at every checkpoint. A pixel's value is the
     standard deviation over the checkpoints, an example's the mean over pixels. Take early, late or all checkpoints for
-    the stages of the paper, and `within_class` for its normalised form. What it says depends on the scalar, on which the
-    paper's text (logit) and its script (probability) disagree. The loss knows the label: no independent discovery.
+    the stages of the paper, and `within_class` for its normalised form. What it says depends on the scalar, and the
+    paper's text (logit) and its script (probability) differ in it. The loss knows the label: no independent discovery.
 
     Args:
         checkpoints: at least two models, in any order; they are not changed.
