@@ -197,7 +197,7 @@ def _exemplars(
     if before.models >= LEAST_MODELS and after.models > 1:
         rates = np.mean(within, axis=1) - churn.mean()
         null = (float(rates.min()), float(rates.max()))
-    name = f"{name} rate beyond seed churn" if within else f"{name} rate, seed churn unknown"
+    name = f"{name} beyond seed churn" if within else f"{name}, seed churn unknown"
     order = np.argsort(-np.where(changed, score + 3, score), kind="stable")[: int(changed.sum())]
     finding = Finding(
         name, value, (value - margin, value + margin), n, (before.models, after.models), null,

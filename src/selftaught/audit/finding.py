@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 __all__ = ["Finding", "Verdict"]
 
-#: "change" beyond chance, "seed churn" within it, "no null" where chance could not be measured.
-Verdict = Literal["change", "seed churn", "no null"]
+#: "change" beyond chance, "seed churn" within it, "unclear" where the value is beyond and its interval is not, "no null"
+#: where chance could not be measured.
+Verdict = Literal["change", "unclear", "seed churn", "no null"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,14 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the whole interval lies outside what chance gives; without an interval nothing is claimed."""
+        """Whether value and interval lie outside what chance gives; without an interval nothing is claimed."""
         if self.null is None or not all(map(math.isfinite, self.interval)):
             return "no null"
         low, high = self.interval
-        return "change" if low > self.null[1] or high < self.null[0] else "seed churn"
+        least, most = self.null
+        if low > most or high < least:
+            return "change"
+        return "seed churn" if least <= self.value <= most else "unclear"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON's own types; what is no number becomes None."""

@@ -138,11 +138,11 @@ def _print(found: Audit, data: str) -> None:
     console.print(f"{data}: {found.n} examples, {found.seeds[0]} models before and {found.seeds[1]} after")
     for one in found.warnings:
         console.print(f"warning: {one}")
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "value", "95 % interval", "chance alone", ""):
-        table.add_column(title, justify="right" if title == "value" else "left")
+        table.add_column(title, justify="right" if title == "value" else "left", no_wrap=True)
     for finding in found.findings[: 2 + (found.accuracy is not None)]:
-        table.add_row(finding.name, f"{finding.value:+.4f}", _range(finding.interval), _range(finding.null),
+        table.add_row(finding.name, f"{finding.value:+.3f}", _range(finding.interval), _range(finding.null),
                       finding.verdict)  # fmt: skip
     console.print(table)
     for name, listed in (("PIE", found.pie), ("CIE", found.cie)):
@@ -170,10 +170,12 @@ def _print_impacts(console: Any, found: Audit) -> None:
         untested = one.adjusted != one.adjusted
         p = "" if untested else f"{one.adjusted:.2g}"
         null = one.finding.null
-        said = "too few" if one.finding.n < LEAST_SIZE else "no null" if null is None else "seed churn"
+        said = "too few" if one.finding.n < LEAST_SIZE else str(one.finding.verdict)
+        if said == "change" and not one.significant:  # of so many tests
+            said = "unclear"
         table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), f"{one.before:.3f}",
                       f"{one.after:.3f}", "" if null is None else f"±{null[1]:.3f}", p,
-                      "change" if one.significant else said)  # fmt: skip
+                      said)  # fmt: skip
     if found.impacts:
         console.print(table)
     if found.null_rejections == found.null_rejections:
@@ -181,4 +183,4 @@ def _print_impacts(console: Any, found: Audit) -> None:
 
 
 def _range(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None or ends[0] != ends[0] else f"[{ends[0]:+.4f}, {ends[1]:+.4f}]"
+    return "" if ends is None or ends[0] != ends[0] else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
