@@ -89,6 +89,18 @@ def test_the_harmed_class_and_group_are_found_and_no_other() -> None:
     assert not {where for where, _ in hurt if where.startswith("sex = m")}
 
 
+def test_significance_needs_the_adjusted_p_too() -> None:
+    before = planted(6, LABELS, seed=0, name="before")
+    after = planted(6, LABELS, seed=1, name="after", harm=np.where(LABELS == 2, 3.0, 0.0))
+    found = impacts(before, after, LABELS, groups={"half": np.arange(800) < 400})
+    assert [one.adjusted for one in found] == pytest.approx(benjamini_hochberg(np.array([one.p for one in found])))
+    hurt = next(one for one in found if one.where == "class 2")
+    assert hurt.significant
+    strict = impacts(before, after, LABELS, groups={"half": np.arange(800) < 400}, q=hurt.adjusted / 2)
+    again = next(one for one in strict if one.where == "class 2")
+    assert (again.finding.verdict, again.significant) == ("change", False)
+
+
 def test_seeds_alone_harm_nobody() -> None:
     claimed = tested = 0
     for seed in range(25):

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 __all__ = ["Finding", "Verdict"]
 
-#: "change" beyond chance, "seed churn" within it, "unclear" where the value is beyond and its interval is not, "no null"
-#: where chance could not be measured.
+#: "change" beyond chance, "seed churn" within it, "unclear" where the value is beyond and its interval is not, "no
+#: null" where chance could not be measured.
 Verdict = Literal["change", "unclear", "seed churn", "no null"]
 
 
