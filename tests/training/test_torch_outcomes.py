@@ -28,7 +28,7 @@ def test_rows_go_by_id_and_the_last_ones_are_the_final_models(digits: Examples, 
     shuffled = digits.take(np.random.default_rng(0).permutation(len(digits)))
     fit(model, digits, CONFIG, callbacks=[RecordOutcomes(tmp_path, shuffled, model="small", every=2), Ema(0.5)])
     ledger = Ledger(tmp_path)
-    assert ledger.measures == ["confidence", "correct", "loss"]
+    assert ledger.measures == ["confidence", "correct", "error_norm", "loss", "margin"]
     found = ledger.read("loss")
     # 300 examples in batches of 50 are 6 steps an epoch.
     assert found.height == 300
@@ -38,6 +38,13 @@ def test_rows_go_by_id_and_the_last_ones_are_the_final_models(digits: Examples, 
         values = ledger.values(measure, digits.ids, model="small", seed=4, epoch=2)
         assert values == pytest.approx(wanted.astype(float), abs=1e-6), measure
     assert np.exp(-judged.losses) == pytest.approx(judged.confidence, abs=1e-5)
+    shares = np.exp(judged.scores.astype(float))
+    shares /= shares.sum(axis=1, keepdims=True)
+    onehot = np.eye(10)[judged.targets]
+    norms = np.linalg.norm(shares - onehot, axis=1)
+    margins = [row[y] - max(np.delete(row, y)) for row, y in zip(judged.scores, judged.targets, strict=True)]
+    assert ledger.values("error_norm", digits.ids, epoch=2) == pytest.approx(norms, abs=1e-5)
+    assert ledger.values("margin", digits.ids, epoch=2) == pytest.approx(margins, abs=1e-5)
 
 
 def test_a_part_of_an_epoch_is_recorded_as_the_one_it_is_part_of(digits: Examples, tmp_path: Path) -> None:
@@ -56,5 +63,5 @@ def test_a_killed_run_records_what_a_whole_one_does(digits: Examples, tmp_path: 
         else:
             with pytest.raises(ConnectionError):
                 fit(mlp(digits, hidden=(8,)), digits, CONFIG, callbacks=watch, folder=tmp_path)
-    for measure in ("loss", "correct", "confidence"):
+    for measure in ("loss", "correct", "confidence", "margin", "error_norm"):
         assert Ledger(tmp_path / "a").read(measure).equals(Ledger(tmp_path / "b").read(measure))

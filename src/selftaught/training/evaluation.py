@@ -52,12 +52,35 @@ class Evaluation:
     @property
     def confidence(self) -> NDArray[np.float32]:
         """Probability that the model gives to each example's label, (n,); empty for numbers."""
+        return self._of_label(self._shares)
+
+    @property
+    def margin(self) -> NDArray[np.float32]:
+        """Score of each example's label less the largest other, before the softmax, (n,); empty for numbers."""
         if self.metric != "accuracy":
             return np.zeros(0, np.float32)
-        shifted = self.scores - self.scores.max(axis=1, keepdims=True)
-        shares = np.exp(shifted)
-        chosen = shares[np.arange(len(shares)), self.targets] / shares.sum(axis=1)
-        return np.asarray(chosen, np.float32)
+        others = self.scores.copy()
+        others[np.arange(len(others)), self.targets] = -np.inf
+        return np.asarray(self._of_label(self.scores) - others.max(axis=1), np.float32)
+
+    @property
+    def error_norm(self) -> NDArray[np.float32]:
+        """Euclidean distance of the probabilities from the label's, (n,), 0 to the root of 2; empty for numbers."""
+        if self.metric != "accuracy":
+            return np.zeros(0, np.float32)
+        wrong = self._shares
+        wrong[np.arange(len(wrong)), self.targets] -= 1
+        return np.asarray(np.sqrt(np.square(wrong).sum(axis=1)), np.float32)
+
+    @property
+    def _shares(self) -> NDArray[np.float32]:
+        shares = np.exp(self.scores - self.scores.max(axis=-1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=-1, keepdims=True), np.float32)
+
+    def _of_label(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.metric != "accuracy":
+            return np.zeros(0, np.float32)
+        return np.asarray(values[np.arange(len(values)), self.targets], np.float32)
 
 
 def evaluate(

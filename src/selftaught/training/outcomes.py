@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordOutcomes"]
 
-MEASURES = ("loss", "correct", "confidence")
+MEASURES = ("loss", "correct", "confidence", "margin", "error_norm")
 
 
 class RecordOutcomes(Callback):
-    """Record loss, correctness and confidence of each example after epochs; axes model, seed and epoch.
+    """Record loss, correctness, confidence, margin and error norm of each example; axes model, seed and epoch.
+
+    Confidence is the label's probability, margin its score less the largest other, error norm the distance of all
+    probabilities from the label's; for numbers there is the loss alone.
 
     The rows go to the ledger when the run ends. Until then they are part of the checkpoint, so a run that was killed
     loses none and records none twice. Averaged weights are used where there are some.
@@ -84,6 +87,8 @@ class RecordOutcomes(Callback):
         if found.metric == "accuracy":
             self._rows[f"correct.{epoch}"] = torch.from_numpy(found.correct)
             self._rows[f"confidence.{epoch}"] = torch.from_numpy(found.confidence)
+            self._rows[f"margin.{epoch}"] = torch.from_numpy(found.margin)
+            self._rows[f"error_norm.{epoch}"] = torch.from_numpy(found.error_norm)
 
     def state(self) -> dict[str, torch.Tensor]:
         return dict(self._rows)

@@ -1,0 +1,112 @@
+"""Audit a change of models: which examples it forgot, for whom, and which examples are hard, each beside its null.
+
+Importing this package does not import torch; only what asks a model for gradients or answers does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from selftaught.audit.comparison import Audit, audit
+from selftaught.audit.difficulty import (
+    ColumnJudgement,
+    aum,
+    auroc,
+    el2n,
+    error_norm,
+    forgetting,
+    judge_columns,
+    label_quality,
+    margin,
+    max_prob,
+    mean_confidence,
+    variability,
+    within_class,
+)
+from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
+from selftaught.audit.finding import Finding, Verdict
+from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
+from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
+from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
+from selftaught.audit.population import Joined, Population, halves, join, modal_labels
+from selftaught.audit.recorded import recorded, recorded_difficulty
+from selftaught.audit.saved import load_predictions, save_predictions
+from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch as _require_torch
+
+if TYPE_CHECKING:
+    from selftaught.audit.input_gradients import gradient_variance, variance_of_gradients
+    from selftaught.audit.trained import model_folders, population_of_models, seen_ids
+
+__all__ = [
+    "audit",
+    "Audit",
+    "Finding",
+    "Verdict",
+    "Population",
+    "load_predictions",
+    "save_predictions",
+    "population_of_models",
+    "model_folders",
+    "seen_ids",
+    "join",
+    "Joined",
+    "modal_labels",
+    "halves",
+    "pie",
+    "cie",
+    "Exemplars",
+    "taxicab",
+    "rank_examples",
+    "accuracy_on",
+    "SideBySide",
+    "impacts",
+    "Impact",
+    "LEAST_SIZE",
+    "Measure",
+    "intersections",
+    "null_rejections",
+    "change_of_means",
+    "MeanChange",
+    "welch",
+    "benjamini_hochberg",
+    "recorded_difficulty",
+    "recorded",
+    "mean_confidence",
+    "variability",
+    "margin",
+    "aum",
+    "error_norm",
+    "el2n",
+    "forgetting",
+    "max_prob",
+    "label_quality",
+    "within_class",
+    "variance_of_gradients",
+    "gradient_variance",
+    "auroc",
+    "judge_columns",
+    "ColumnJudgement",
+    "measure_memorisation",
+    "memorisation",
+    "Memorised",
+    "draw_subsets",
+    "hardness_kinds",
+    "HardnessKinds",
+    "Kind",
+    "KINDS",
+    "kinds_matrix",
+]
+
+_HOMES = {
+    **dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients"),
+    **dict.fromkeys(("model_folders", "population_of_models", "seen_ids"), "trained"),
+}
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        _require_torch()
+    return _load(name)

@@ -1,0 +1,74 @@
+"""What models trained by `selftaught train` say about examples that none of them has seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selftaught.audit.population import Population
+from selftaught.errors import InputError
+from selftaught.examples import Examples
+from selftaught.ledger import Ledger
+from selftaught.training import evaluate, load_trained
+from selftaught.training.checkpoint import load_tensors
+
+__all__ = ["model_folders", "population_of_models", "seen_ids"]
+
+MODEL, LEDGER = "model.safetensors", "ledger"
+
+
+def model_folders(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders of trained models: this one, or those in it, sorted by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    place = Path(folder).expanduser()
+    found = [place] if (place / MODEL).is_file() else sorted(one.parent for one in place.glob(f"*/{MODEL}"))
+    if not found:
+        raise InputError(f"{place} holds no {MODEL}, nor does a folder in it; give what `selftaught train --out` left")
+    return found
+
+
+def population_of_models(folders: Sequence[Path], examples: Examples, *, name: str = "population") -> Population:
+    """Run trained models over examples.
+
+    Args:
+        folders: of the models, as `model_folders` gives them.
+        examples: with classes.
+        name: of the population.
+
+    Raises:
+        InputError: a model does not fit the examples.
+        ResumeError: a file is damaged.
+    """
+    scores = []
+    for folder in folders:
+        model = load_trained(folder)
+        stored = load_tensors(folder / MODEL)
+        classes = list(examples.class_names) if stored is None else stored[1].get("classes")
+        if classes != list(examples.class_names):
+            raise InputError(f"the model in {folder} knows other classes than the data; read them as for training")
+        try:
+            found = evaluate(model, examples).scores
+        except (RuntimeError, IndexError):
+            raise InputError(
+                f"the model in {folder} does not take inputs of shape {examples.inputs.shape[1:]} with "
+                f"{examples.num_classes} classes; read the data as it was trained on them"
+            ) from None
+        scores.append(found)
+    return Population.from_logits(np.stack(scores), examples.ids, name)
+
+
+def seen_ids(folders: Sequence[Path]) -> NDArray[np.str_]:
+    """Return the ids that a model was trained or validated on, by the ledgers beside the models."""
+    found: set[str] = set()
+    for folder in folders:
+        ledger = Ledger(folder / LEDGER)
+        for measure in ledger.measures[:1]:
+            found |= set(ledger.read(measure)["id"].unique().to_list())
+    return np.array(sorted(found), np.str_)

@@ -1,0 +1,186 @@
+"""`selftaught audit`: what a change of models forgot, and for whom, beside what seeds alone do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selftaught.cli.choices import TargetKind
+from selftaught.cli.quantities import number, whole_number
+from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize, columns, reading_given
+from selftaught.errors import InputError
+
+if TYPE_CHECKING:
+    from selftaught.audit import Audit, Population
+    from selftaught.examples import Examples
+
+__all__ = ["audit_command"]
+
+LEAST_UNSEEN = 30
+_OUTPUT = "Output"
+_SHORT = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
+
+
+def audit_command(
+    before: Annotated[
+        str,
+        typer.Argument(
+            help="Predictions as .npz, the folder of a model from `selftaught train`, or a folder of such folders.",
+            metavar="BEFORE",
+        ),
+    ],
+    after: Annotated[str, typer.Argument(help="The same of the changed models.", metavar="AFTER")],
+    data: Annotated[
+        str, typer.Option(help="What was predicted: a name, a file or a folder, as for train.", metavar="DATA")
+    ] = "digits",
+    target: Annotated[str | None, typer.Option(help="The column that is predicted.", metavar="COLUMN")] = None,
+    task: Annotated[TargetKind | None, typer.Option(help="Read the target as classes or as a number.")] = None,
+    groups: Annotated[
+        Any,
+        typer.Option(
+            help="Columns whose values are sub-groups, such as sex,region; their pairs too.",
+            parser=columns,
+            metavar="COLUMN",
+        ),
+    ] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
+    rate: Annotated[
+        float, typer.Option("--q", help="False discovery rate of classes and groups.", parser=number, metavar="X")
+    ] = 0.05,
+    seed: Annotated[
+        int, typer.Option(help="Of draws, where models have too many subsets.", parser=whole_number, metavar="N")
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write everything to this JSON file.", metavar="FILE", rich_help_panel=_OUTPUT),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of text.", rich_help_panel=_OUTPUT)
+    ] = False,
+) -> None:
+    """Compare two models, or two populations that differ by seed, on DATA: what was forgotten, and for whom.
+
+    Every number stands beside what seeds alone do; four models before the change are the least that a finding needs.
+    Models from `selftaught train` are compared on the examples that none of them learned from.
+    """
+    if not 0 < rate < 1:
+        raise InputError(f"q must be between 0 and 1, got {rate}")
+    from selftaught.audit import audit
+    from selftaught.datasets import load
+    from selftaught.writing import file_to_write, write_atomically
+
+    written = file_to_write(out, read=[Path(before), Path(after), Path(data)]) if out is not None else None
+    reading = reading_given(missing, drop, id_column, resize)
+    if groups:
+        reading["group_columns"] = groups
+    examples = load(data, target, task=task.value if task else None, **reading)
+    if not examples.num_classes:
+        raise InputError(f"{data} has no classes to predict; an audit compares classes")
+    unseen = _unseen(examples, [before, after])
+    old, new = (_population(one, examples, unseen) for one in (before, after))
+    found = audit(old, new, unseen, groups=groups or (), q=rate, seed=seed)
+    text = json.dumps({"data": examples.name, "before": before, "after": after, **found.to_dict()}, indent=2) + "\n"
+    if written is not None:
+        write_atomically(written, text.encode())
+    if as_json:
+        typer.echo(text, nl=False)
+    else:
+        _print(found, examples.name)
+
+
+def _is_models(place: str) -> bool:
+    return Path(place).expanduser().is_dir()
+
+
+def _unseen(examples: Examples, places: list[str]) -> Examples:
+    """Return the examples that no model given as a folder has learned from."""
+    folders = [place for place in places if _is_models(place)]
+    if not folders:
+        return examples
+    from selftaught.training import require_torch
+
+    require_torch()
+    import numpy as np
+
+    from selftaught.audit.trained import model_folders, seen_ids
+
+    seen = seen_ids([one for place in folders for one in model_folders(place)])
+    left = examples.take(~np.isin(examples.ids, seen))
+    if len(left) < LEAST_UNSEEN:
+        raise InputError(
+            f"only {len(left)} of {len(examples)} examples were in no model's training; "
+            "give --data a file that was kept apart"
+        )
+    return left
+
+
+def _population(place: str, examples: Examples, unseen: Examples) -> Population:
+    if not _is_models(place):
+        from selftaught.audit import load_predictions
+
+        return load_predictions(place, ids=examples.ids, classes=examples.num_classes)
+    from selftaught.audit.trained import model_folders, population_of_models
+
+    return population_of_models(model_folders(place), unseen, name=place)
+
+
+def _print(found: Audit, data: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    console.print(f"{data}: {found.n} examples, {found.seeds[0]} models before and {found.seeds[1]} after")
+    for one in found.warnings:
+        console.print(f"warning: {one}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "value", "95 % interval", "chance alone", ""):
+        table.add_column(title, justify="right" if title == "value" else "left", no_wrap=True)
+    for finding in found.findings[: 2 + (found.accuracy is not None)]:
+        table.add_row(finding.name, f"{finding.value:+.3f}", _range(finding.interval), _range(finding.null),
+                      finding.verdict)  # fmt: skip
+    console.print(table)
+    for name, listed in (("PIE", found.pie), ("CIE", found.cie)):
+        chance = "unknown" if found.seeds[0] == 1 else f"{listed.churn:.4f}"
+        size = f"{listed.size} against {listed.size}"
+        console.print(f"{name}: {listed.rate:.4f} of the examples with {size} models, by seeds alone {chance}")
+    if found.on_pie is not None and found.pie.finding.rows:
+        sides = found.on_pie
+        console.print(f"accuracy on PIE {sides.before_on:.4f} before, {sides.after_on:.4f} after; "
+                      f"off it {sides.before_off:.4f} and {sides.after_off:.4f}")  # fmt: skip
+    _print_impacts(console, found)
+    console.print(f"furthest moved: {', '.join(found.ranking[:5])}")
+
+
+def _print_impacts(console: Any, found: Audit) -> None:
+    from rich.table import Table
+
+    from selftaught.audit import LEAST_SIZE
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("who", overflow="fold")
+    for title in ("rate", "n", "before", "after", "chance", "p", ""):
+        table.add_column(title, justify="right" if title in ("n", "before", "after") else "left", no_wrap=True)
+    for one in found.impacts:
+        untested = one.adjusted != one.adjusted
+        p = "" if untested else f"{one.adjusted:.2g}"
+        null = one.finding.null
+        said = "too few" if one.finding.n < LEAST_SIZE else str(one.finding.verdict)
+        if said == "change" and not one.significant:  # of so many tests
+            said = "unclear"
+        table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), f"{one.before:.3f}",
+                      f"{one.after:.3f}", "" if null is None else f"±{null[1]:.3f}", p,
+                      said)  # fmt: skip
+    if found.impacts:
+        console.print(table)
+    if found.null_rejections == found.null_rejections:
+        console.print(f"between halves of the models before {found.null_rejections:.1%} of the classes' tests reject")
+
+
+def _range(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None or ends[0] != ends[0] else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
