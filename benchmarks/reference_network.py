@@ -1,0 +1,98 @@
+"""The network that compression is measured on: three convolutions (64, 128, 128), trained on 10,000 images of CIFAR-10.
+
+``python -m benchmarks.reference_network [--seeds 5] [--folder runs/reference] [--epochs 12]``.
+
+Each seed trains once and is kept as a file of its own; what is there is not trained again. 9,000 images train, 1,000
+are for every choice (the same for all seeds), and the 2,000 of the test set are for one look at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import selftaught
+from selftaught.examples import Examples
+from selftaught.seeds import rng_for
+from selftaught.training import SGD, Augment, OneCycle, TrainConfig, evaluate, fit, small_cnn
+from selftaught.training.devices import limited_threads
+from selftaught.writing import write_atomically
+
+__all__ = ["FOLDER", "Images", "reference_config", "reference_images", "reference_network"]
+
+FOLDER = Path("runs") / "reference"
+VALID = 1000
+EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images to train on, to choose by, and to look at once."""
+
+    train: Examples
+    valid: Examples
+    test: Examples
+
+
+def reference_images() -> Images:
+    """Return 9,000, 1,000 and 2,000 images of 32 x 32 pixels in ten classes."""
+    given = selftaught.load("cifar10", split="train")
+    order = rng_for(0, "reference network, validation").permutation(len(given))
+    return Images(
+        train=given.take(np.sort(order[VALID:])),
+        valid=given.take(np.sort(order[:VALID])),
+        test=selftaught.load("cifar10", split="test"),
+    )
+
+
+def reference_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
+    """Return how the reference network is trained."""
+    return TrainConfig(
+        epochs=epochs, batch_size=64, optimiser=SGD(lr=0.1), schedule=OneCycle(), evaluate_every=epochs, seed=seed,
+        augment=Augment(flip=True, crop=4), channels_last=False, device="cpu",
+    )  # fmt: skip
+
+
+def reference_network(images: Images, seed: int, *, folder: Path = FOLDER, epochs: int = EPOCHS) -> nn.Sequential:
+    """Return the trained network of a seed, in evaluation mode; train it where the folder does not have it yet."""
+    model = small_cnn(images.train, seed=seed)
+    path = folder / f"seed{seed}-epochs{epochs}.safetensors"
+    if path.exists():
+        model.load_state_dict(load_file(path))
+        return model.eval()
+    with limited_threads(1):
+        fit(model, images.train, reference_config(seed, epochs))
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(model.state_dict(), partial)
+    partial.rename(path)
+    return model.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    given = parser.parse_args()
+    images = reference_images()
+    found = {}
+    for seed in range(given.seeds):
+        began = time.perf_counter()
+        model = reference_network(images, seed, folder=given.folder, epochs=given.epochs)
+        with torch.no_grad(), limited_threads(1):
+            found[seed] = evaluate(model, images.valid).score
+        print(f"seed {seed}: validation {found[seed]:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
+    write_atomically(given.folder / "scores.json", json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
