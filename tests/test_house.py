@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "selftaught"
 HEAVY = (
     "torch", "optuna", "numba", "llvmlite", "polars", "sklearn", "scipy", "sqlalchemy", "pandas", "numpy", "rich",
-    "typer",
+    "typer", "captum", "onnx", "onnxruntime", "onnxscript", "matplotlib",
 )  # fmt: skip
 MAX_LINES = 500
 

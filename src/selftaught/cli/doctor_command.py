@@ -40,8 +40,12 @@ EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
     "search": ("samplers of Optuna", {"optuna": "optuna"}),
     "networks": (
         "neural networks",
-        {"torch": "torch", "safetensors": "safetensors", "optuna": "optuna"},
+        {
+            "torch": "torch", "safetensors": "safetensors", "optuna": "optuna", "onnx": "onnx",
+            "onnxscript": "onnxscript", "onnxruntime": "onnxruntime",
+        },
     ),
+    "audit": ("attributions of pixels", {"captum": "captum"}),
     "data": ("folders of images, pandas frames", {"pillow": "PIL", "pandas": "pandas"}),
     "hub": ("data sets of the hub", {"datasets": "datasets"}),
     "report": ("charts", {"altair": "altair"}),
