@@ -11,11 +11,18 @@ from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
-    from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
+    from selftaught.compress.channels import (
+        ChannelGroup,
+        PrunedChannels,
+        channel_groups,
+        channel_importance,
+        prune_channels,
+    )
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.importance import taylor_scores
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
@@ -57,6 +64,8 @@ __all__ = [
     "PrunedChannels",
     "channel_groups",
     "ChannelGroup",
+    "channel_importance",
+    "taylor_scores",
     "measure_gains",
     "Gains",
     "Gain",
@@ -64,11 +73,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
+    **dict.fromkeys(
+        ("ChannelGroup", "PrunedChannels", "channel_groups", "channel_importance", "prune_channels"), "channels"
+    ),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
+    "taylor_scores": "importance",
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
