@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.fitting import Fitted, Progress, fit
 from selftaught.training.models import ModelName, make_model, mlp, small_cnn
 from selftaught.training.outcomes import RecordOutcomes
+from selftaught.training.resizing import take_shapes
 from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
-__all__ = ["Trained", "load_trained", "train"]
+__all__ = [
+    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "reference_model", "train", "training_parts",
+]  # fmt: skip
 
 VALID_SHARE = 0.1
 MOST_VALID = 5000
@@ -119,7 +122,7 @@ def train(
     config = config or TrainConfig()
     folder = Path(out).expanduser()
     made = _model(model, examples, hidden, dropout, config.seed)
-    parts = _split(examples, config.seed)
+    parts = training_parts(examples, config.seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
         on_baselines(floor)
@@ -144,7 +147,7 @@ def train(
 
 
 def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
-    """Return the model that `train` left in a folder, in evaluation mode.
+    """Return the model that `train` left in a folder, in evaluation mode; also one that has lost channels since.
 
     It takes inputs as `Examples` hold them in float32: tables as they are, images (n, channels, height, width) from 0
     to 1 where they were stored as uint8.
@@ -157,14 +160,24 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
     if found is None:
         raise ResumeError(f"there is no trained model {path}; give the folder of a finished `selftaught train`")
     tensors, facts = found
+    model = take_shapes(reference_model(facts), tensors)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def reference_model(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Module:
+    """Return the model that a file's facts describe, as wide as it was built, with new weights.
+
+    Args:
+        facts: beside the weights that `train` left.
+        seed: of the weights.
+    """
     classes = tuple(facts["classes"])
     labels = np.zeros(2, np.int64) if classes else np.array([0.0, 1.0], np.float32)
     stand_in = Examples(
         np.zeros((2, *facts["shape"]), facts["type"]), labels, np.array(["a", "b"]), class_names=classes
     )
-    model = _model(facts["model"], stand_in, facts["hidden"], facts["dropout"], 0)
-    model.load_state_dict(tensors)
-    return model.eval()
+    return _model(facts["model"], stand_in, facts["hidden"], facts["dropout"], seed)
 
 
 class _Later(Callback):
@@ -189,7 +202,13 @@ def _model(
     return make_model(name, examples, seed=seed)
 
 
-def _split(examples: Examples, seed: int) -> dict[str, Any]:
+def training_parts(examples: Examples, seed: int) -> dict[str, Any]:
+    """Return the parts that `train` makes of examples: "train", "valid", "test", and row numbers of the first two.
+
+    Args:
+        examples: labelled.
+        seed: of the training.
+    """
     free, test = set_apart(examples, seed=seed)
     classes = strata(examples)
     size = min(max(int(VALID_SHARE * len(free)), 1), MOST_VALID)
