@@ -13,6 +13,7 @@ from selftaught.training.requirement import require_torch as _require_torch
 if TYPE_CHECKING:
     from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
+    from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
@@ -53,6 +54,10 @@ __all__ = [
     "optimise_mask",
     "Supermask",
     "random_weights",
+    "Distillation",
+    "distillation_loss",
+    "agreement",
+    "Agreement",
     "prune_channels",
     "PrunedChannels",
     "channel_groups",
@@ -66,6 +71,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
+    **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
