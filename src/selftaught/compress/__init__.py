@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         prune_channels,
     )
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
+    from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
@@ -60,6 +61,10 @@ __all__ = [
     "optimise_mask",
     "Supermask",
     "random_weights",
+    "Distillation",
+    "distillation_loss",
+    "agreement",
+    "Agreement",
     "prune_channels",
     "PrunedChannels",
     "channel_groups",
@@ -77,6 +82,7 @@ _HOMES = {
         ("ChannelGroup", "PrunedChannels", "channel_groups", "channel_importance", "prune_channels"), "channels"
     ),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
+    **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
