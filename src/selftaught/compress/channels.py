@@ -213,7 +213,9 @@ def _shares(groups: Sequence[_Group], ratio: float | Mapping[str, float]) -> lis
 
 
 def _number_kept(group: ChannelGroup, ratio: float, round_to: int, least: int) -> int:
-    """Return how many choices of a group are kept."""
+    """Return how many choices of a group are kept; all at ratio 0."""
+    if ratio == 0:
+        return group.choices
     wanted = group.width * (1 - ratio)
     channels = max(math.floor(wanted / round_to + 0.5), 1) * round_to
     return math.ceil(max(channels, least) * group.choices / group.width)

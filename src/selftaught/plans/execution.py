@@ -45,12 +45,12 @@ from selftaught.plans.plan import (
     Supermask,
     Weights,
 )
-from selftaught.training import Callback, Masks, Progress, fit
+from selftaught.training import Callback, Masks, Progress, TrainConfig, fit
 from selftaught.training.batches import as_inputs
 
 __all__ = ["Compressed", "example_weights", "run_plan", "sample_of"]
 
-_MOVING: Mapping[str, Callable[[float], Masks]] = {
+_MOVING: Mapping[str, Callable[[float], Masks | TopKAST]] = {
     "set": SET, "rigl": RigL, "topkast": lambda density: TopKAST(density, extra=min(density, 1 - density)),
 }  # fmt: skip
 
@@ -221,7 +221,8 @@ def _mask(state: _State, done: Compressed, step: Weights | NofM | Blocks) -> Non
             else block_masks(done.model, 1 - step.amount, size=step.size, ignore=state.ignore)
         )
         masks = found.masks
-        done.left_dense |= {name: f"{count} weights at the edges are in no pattern" for name, count in found.dense.items()}
+        told = {name: f"{count} weights at the edges are in no pattern" for name, count in found.dense.items()}
+        done.left_dense |= told
     state.masks = {
         name: mask & state.masks[name] if name in state.masks else mask for name, mask in masks.items()
     }
@@ -270,6 +271,13 @@ def _begin_anew(state: _State, done: Compressed, step: SparseStart | Rewind | Su
     done.seconds += fitted.seconds
 
 
+def _every(train: Examples, config: TrainConfig) -> int:
+    """Return the steps between cuts: 20, or fewer where the training is so short that there would not be eight."""
+    batches = max(len(train) // min(config.batch_size, len(train)), 1)
+    steps = config.steps or (config.planned_epochs or 1) * batches
+    return max(min(20, int(0.4 * steps) // 8), 1)
+
+
 def _next_training(plan: Plan) -> Any:
     return next((one.training for one in plan.steps if isinstance(one, FineTune)), FineTune().training)
 
@@ -286,11 +294,14 @@ def _tune(
     if place and isinstance(state.plan.steps[place - 1], Rewind | Supermask):
         return  # the training that these steps did is this one
     callbacks: list[Callback] = []
-    held: Masks | None = None
+    held: Masks | TopKAST | None = None
     if state.moving is not None:
         held = _MOVING[state.moving.method](1 - state.moving.amount)
     elif state.gradual is not None:
-        held = GradualPruning(1 - state.gradual.amount, ranking=state.gradual.ranking, ignore=state.ignore)
+        held = GradualPruning(
+            1 - state.gradual.amount, ranking=state.gradual.ranking, every=_every(state.train, step.training),
+            ignore=state.ignore,
+        )  # fmt: skip
     elif state.masks:
         held = Masks(state.masks)
     flow = None

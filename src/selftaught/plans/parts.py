@@ -16,7 +16,8 @@ from selftaught.training.training_run import training_parts
 
 __all__ = ["Parts", "divide"]
 
-LEAST = 30  # examples to choose by, and to look at
+LEAST_VALID = 10  # examples to choose by
+LEAST_TEST = 30  # examples to look at
 VALID_SHARE = 0.1
 
 
@@ -80,7 +81,7 @@ def divide(source: Source, examples: Examples, *, test: Examples | None = None, 
         parts = training_parts(examples, seed)
         return _checked(Parts(parts["train"], parts["valid"], parts["test"], "the model has seen none of the examples"))
     unseen = examples.take(~there)
-    if len(unseen) < 2 * LEAST:
+    if len(unseen) < 1.5 * LEAST_TEST:
         raise InputError(
             f"the model was trained on all but {len(unseen)} of these {len(examples)} examples; "
             "give --test a file that was kept apart"
@@ -98,7 +99,7 @@ def _two(examples: Examples, share: float, seed: int) -> tuple[Examples, Example
 
 
 def _checked(parts: Parts) -> Parts:
-    for name, one in (("to choose by", parts.valid), ("to judge by", parts.test)):
-        if len(one) < LEAST:
-            raise InputError(f"only {len(one)} examples are left {name}, and {LEAST} are needed; give more data")
+    for name, one, least in (("to choose by", parts.valid, LEAST_VALID), ("to judge by", parts.test, LEAST_TEST)):
+        if len(one) < least:
+            raise InputError(f"only {len(one)} examples are left {name}, and {least} are needed; give more data")
     return parts

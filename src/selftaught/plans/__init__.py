@@ -1,0 +1,87 @@
+"""Plans: a model made smaller step by step, to a target that is measured, with the worst class protected.
+
+Importing this package does not import torch; its first use does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch as _require_torch
+
+if TYPE_CHECKING:
+    from selftaught.plans.asking import cuts_of, plan_of, start_of, training_of
+    from selftaught.plans.comparison import Change, Comparison, compare, worst
+    from selftaught.plans.compressing import CompressedRun, Judging, compress, headline
+    from selftaught.plans.execution import Compressed, run_plan
+    from selftaught.plans.parts import Parts, divide
+    from selftaught.plans.plan import (
+        Balance,
+        Blocks,
+        Channels,
+        FineTune,
+        NofM,
+        Plan,
+        Rewind,
+        SparseStart,
+        Step,
+        Supermask,
+        Weights,
+    )
+    from selftaught.plans.sources import Source, load_source
+
+__all__ = [
+    "Plan",
+    "Step",
+    "Channels",
+    "Weights",
+    "NofM",
+    "Blocks",
+    "SparseStart",
+    "Rewind",
+    "Supermask",
+    "FineTune",
+    "Balance",
+    "run_plan",
+    "Compressed",
+    "compress",
+    "CompressedRun",
+    "Judging",
+    "headline",
+    "compare",
+    "Comparison",
+    "Change",
+    "worst",
+    "cuts_of",
+    "start_of",
+    "training_of",
+    "plan_of",
+    "load_source",
+    "Source",
+    "divide",
+    "Parts",
+]
+
+_HOMES = {
+    **dict.fromkeys(
+        (
+            "Plan", "Step", "Channels", "Weights", "NofM", "Blocks", "SparseStart", "Rewind", "Supermask", "FineTune",
+            "Balance",
+        ),
+        "plan",
+    ),
+    **dict.fromkeys(("compress", "CompressedRun", "Judging", "headline"), "compressing"),
+    **dict.fromkeys(("compare", "Comparison", "Change", "worst"), "comparison"),
+    **dict.fromkeys(("cuts_of", "start_of", "training_of", "plan_of"), "asking"),
+    **dict.fromkeys(("run_plan", "Compressed"), "execution"),
+    **dict.fromkeys(("load_source", "Source"), "sources"),
+    **dict.fromkeys(("divide", "Parts"), "parts"),
+}  # fmt: skip
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        _require_torch()
+    return _load(name)
