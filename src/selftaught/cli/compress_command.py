@@ -43,6 +43,7 @@ COMPRESS_SETTINGS = (
     "target", "protect", "batch", "threads", "rounds", "device", "seed", "out", "ratios",
 )  # fmt: skip
 _DATA, _CUT, _TRAINING, _AIM, _FILES = "Data", "What goes", "Fine-tuning", "Aim and clock", "Files"
+EXIT_MISSED = 1  # a target was not reached
 _WHOLE: dict[str, Any] = {"parser": whole_number, "metavar": "N"}
 _REAL: dict[str, Any] = {"parser": number, "metavar": "X"}
 
@@ -228,13 +229,15 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
             view.update(progress, stopping=interrupts.wanted)
             return "stop" if interrupts.wanted else None
 
-        found = _compressed(source, examples, test, settings, folder, resume, on_start, on_progress)
+        found = _compressed(source, examples, test, settings, folder, resume, on_start, on_progress, view.say)
     command = f"selftaught compress --config {shlex.quote(str(folder / 'plan.toml'))} --fresh"
     write_config(folder / "plan.toml", _resolved(settings, found), f"selftaught {selftaught.__version__}: {command}")
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict() | {"folder": str(folder)}, indent=2) + "\n")
     else:
         print_compressed(found)
+    if found.share > 1:
+        raise typer.Exit(EXIT_MISSED)
 
 
 def _compressed(
@@ -246,8 +249,18 @@ def _compressed(
     resume: bool | None,
     on_start: Any,
     on_progress: Any,
+    say: Any,
 ) -> CompressedRun:
-    from selftaught.plans import Judging, compress, cuts_of, plan_of, start_of, training_of
+    from selftaught.plans import (
+        Choosing,
+        Judging,
+        compress,
+        cuts_of,
+        plan_of,
+        start_of,
+        target_of,
+        training_of,
+    )
 
     seed = int(settings.get("seed", 0))
     judging = Judging(
@@ -278,10 +291,23 @@ def _compressed(
             ratios=settings.get("ratios"),
         )  # fmt: skip
     plan = plan_of(steps, training, distil=bool(settings.get("distil", False)), seed=seed)
+    target = target_of(str(settings["target"])) if "target" in settings else None
+    protected = bool(settings.get("protect", False))
+    ignore = tuple(settings.get("ignore", ()))
+    request = {"data": examples.name, "ignore": list(ignore), "target": settings.get("target"), "protect": protected}
+    chosen: Any = plan
+    if target is not None or protected:
+        if protected and training is None:
+            raise InputError("--protect works while fine-tuning; leave out --epochs 0")
+        column = judging.groups[0] if protected and judging.groups else ""
+        chosen = Choosing(
+            plan, target=target, protected=protected, column=column, batches=judging.batches, threads=judging.threads,
+            ignore=ignore, say=say, on_progress=on_progress,
+        )  # fmt: skip
+        request["plan"] = plan.model_dump(mode="json")
     return compress(
-        source, examples, plan, out=folder, test=test, judging=judging, ignore=tuple(settings.get("ignore", ())),
-        resume=resume, on_start=on_start, on_progress=on_progress,
-        request={"data": examples.name, "ignore": list(settings.get("ignore", ()))},
+        source, examples, chosen, out=folder, request=request, test=test, judging=judging, target=target,
+        ignore=ignore, resume=resume, on_start=on_start, on_progress=on_progress,
     )  # fmt: skip
 
 
@@ -356,6 +382,9 @@ def _folder(settings: dict[str, Any], model: str) -> Path:
 def _resolved(settings: dict[str, Any], found: CompressedRun) -> dict[str, Any]:
     """Return the settings that repeat a run: what a search found stands in the place of its target."""
     kept = {name: settings[name] for name in COMPRESS_SETTINGS if name in settings and name != "out"}
+    cut = next((one for one in found.made.plan.steps if one.kind == "channels"), None)
+    if kept.pop("target", None) is not None and cut is not None:
+        kept |= {"ratios": cut.ratio, "importance": cut.importance, "prune": kept.get("prune", "channels")}
     for name in ("model", "data", "test"):
         if name in kept:
             kept[name] = lasting(str(kept[name]))

@@ -76,6 +76,9 @@ def print_compressed(found: CompressedRun) -> None:
     if made.flow:
         (_, begun), (_, ended) = made.flow[0], made.flow[-1]
         say(f"effective gradient flow: {begun:.3g} at first, {ended:.3g} at last")
+    if found.target is not None:
+        held = "holds" if found.share <= 1 else "was NOT reached"
+        say(f"target {found.target} {held}: {100 * found.share:.0f} % of the limit, as measured at the end")
     for note in (*made.notes, *(f"warning: {told}" for told in found.warnings)):
         say(note)
     say(f"plan: {made.plan}; {made.seconds:.1f} s of training"

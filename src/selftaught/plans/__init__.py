@@ -12,6 +12,7 @@ from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
     from selftaught.plans.asking import cuts_of, plan_of, start_of, training_of
+    from selftaught.plans.choosing import Choosing
     from selftaught.plans.comparison import Change, Comparison, compare, worst
     from selftaught.plans.compressing import CompressedRun, Judging, compress, headline
     from selftaught.plans.execution import Compressed, run_plan
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
         Supermask,
         Weights,
     )
+    from selftaught.plans.protecting import protect
     from selftaught.plans.sources import Source, load_source
+    from selftaught.plans.target import Target, target_of
+    from selftaught.plans.target_search import Candidate, TargetMissedError, TargetSearch
 
 __all__ = [
     "Plan",
@@ -57,6 +61,13 @@ __all__ = [
     "start_of",
     "training_of",
     "plan_of",
+    "Target",
+    "target_of",
+    "TargetSearch",
+    "TargetMissedError",
+    "Candidate",
+    "protect",
+    "Choosing",
     "load_source",
     "Source",
     "divide",
@@ -75,6 +86,10 @@ _HOMES = {
     **dict.fromkeys(("compare", "Comparison", "Change", "worst"), "comparison"),
     **dict.fromkeys(("cuts_of", "start_of", "training_of", "plan_of"), "asking"),
     **dict.fromkeys(("run_plan", "Compressed"), "execution"),
+    **dict.fromkeys(("Target", "target_of"), "target"),
+    **dict.fromkeys(("TargetSearch", "TargetMissedError", "Candidate"), "target_search"),
+    "protect": "protecting",
+    "Choosing": "choosing",
     **dict.fromkeys(("load_source", "Source"), "sources"),
     **dict.fromkeys(("divide", "Parts"), "parts"),
 }  # fmt: skip

@@ -22,6 +22,7 @@ from selftaught.plans.parts import Parts, divide
 from selftaught.plans.plan import Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.sources import Source, check_classes, check_fit
+from selftaught.plans.target import Target
 from selftaught.training import Evaluation, Progress, evaluate
 from selftaught.training.checkpoint import save_tensors
 from selftaught.training.config import Config
@@ -66,6 +67,7 @@ class CompressedRun:
         folder: where the files are.
         warnings: what a reader must know.
         settings: of the model's own training, where they are known.
+        target: that was to be reached, or None.
     """
 
     made: Compressed
@@ -74,6 +76,20 @@ class CompressedRun:
     folder: Path
     warnings: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    target: Target | None = None
+
+    @property
+    def share(self) -> float:
+        """What part of the target's limit the model takes, as measured at the end; 0 without a target."""
+        if self.target is None:
+            return 0.0
+        rows = [(one.rows[0], one.rows[-1]) for one in self.comparison.gains]
+        if self.target.what == "latency":
+            return max(self.target.share(new.seconds, old.seconds) for old, new in rows)
+        old, new = rows[0]
+        if self.target.what == "size":
+            return self.target.share(new.bytes, old.bytes)
+        return self.target.share(new.multiply_adds, old.multiply_adds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result made of JSON's own types, as `result.json` holds it."""
@@ -94,6 +110,8 @@ class CompressedRun:
             **self.comparison.to_dict(),
             "warnings": list(self.warnings),
             "settings": self.settings,
+            "target": None if self.target is None
+            else {"wanted": str(self.target), "share": self.share, "reached": self.share <= 1},
         }  # fmt: skip
 
 
@@ -110,6 +128,7 @@ def compress(
     request: dict[str, Any] | None = None,
     test: Examples | None = None,
     judging: Judging | None = None,
+    target: Target | None = None,
     ignore: tuple[str, ...] = (),
     resume: bool | None = None,
     on_start: Callable[[Parts, Sequence[str]], None] | None = None,
@@ -129,6 +148,7 @@ def compress(
         request: what must be the same for a run to go on, beside the plan.
         test: examples kept apart, or None; see `divide`.
         judging: how it is judged.
+        target: that the chooser was to reach; the result says whether it holds.
         ignore: names of weights or modules that stay as they are.
         resume: True insists on a stored run, False starts over, None goes on where there is one.
         on_start: called with the parts of the examples and warnings, before the work.
@@ -159,7 +179,7 @@ def compress(
     if isinstance(plan, Plan):
         made = run_plan(
             source.model, parts.train, plan, valid=parts.valid, make=source.make, ignore=ignore,
-            folder=folder / "steps", resume=False if decisions.fresh else None, on_progress=on_progress,
+            folder=folder / "steps", on_progress=on_progress,
         )  # fmt: skip
     else:
         made = plan(source, parts, decisions, folder)
@@ -169,7 +189,7 @@ def compress(
         batches=judging.batches, rounds=judging.rounds, threads=judging.threads,
     )  # fmt: skip
     warnings += found.audit.warnings
-    run = CompressedRun(made, found, parts, folder, tuple(warnings), source.result.get("settings", {}))
+    run = CompressedRun(made, found, parts, folder, tuple(warnings), source.result.get("settings", {}), target)
     _write(run, source, both)
     return run
 

@@ -55,7 +55,7 @@ class Decisions:
         self._request = wanted
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if resume is False:
+            if self.fresh:
                 shutil.rmtree(folder / "steps", ignore_errors=True)
             self._write()
         except OSError as error:

@@ -76,15 +76,16 @@ def protect(
     ignore: tuple[str, ...] = (),
     folder: Path | None = None,
     decisions: Decisions | None = None,
+    name: str = "",
     resume: bool | None = None,
     on_progress: Callable[[Progress], str | None] | None = None,
 ) -> Compressed:
     """Do a plan so that the largest drop of any class or group is small, at the same widths and so the same latency.
 
     The dense model teaches. Channels are also ranked by the loss of the classes that a cut puts at risk, and the
-    ranking is taken whose largest drop is smaller. Then follow the plan's fine-tuning; half of it again, with examples of those
-    that still lost most counting more; and, for classes, a shift of the last biases. All is chosen by training and
-    validation examples, and what is found is an ordinary plan.
+    ranking is taken whose largest drop is smaller. Then follow the plan's fine-tuning; half of it again, with examples
+    of those that still lost most counting more; and, for classes, a shift of the last biases. All is chosen by training
+    and validation examples, and what is found is an ordinary plan.
 
     Args:
         model: the dense module.
@@ -93,6 +94,7 @@ def protect(
         column: of groups to protect; the classes when empty.
         make, ignore, folder, resume, on_progress: as in `run_plan`.
         decisions: of the run.
+        name: that its decisions end with, where several plans are done in a run.
 
     Raises:
         InputError: the plan has no fine-tuning, or begins anew.
@@ -106,8 +108,8 @@ def protect(
     looked_at = (train, valid)
     before = known_rates(model, looked_at, column)
 
-    def once(name: str, decide: Callable[[], Any]) -> Any:
-        return decide() if decisions is None else decisions.once(name, decide)
+    def once(what: str, decide: Callable[[], Any]) -> Any:
+        return decide() if decisions is None else decisions.once(what + name, decide)
 
     def drop(other: nn.Module) -> float:
         return largest_drop(before, known_rates(other, looked_at, column))
@@ -128,16 +130,24 @@ def protect(
     told = once("first training", lambda: _told(first, valid, before, looked_at, column))
     rest = _shorter(tune).model_copy(update={"weights": told["weights"]})
     balance = () if column else (Balance(),)
-    longer = plan.model_copy(update={"steps": (*steps[: place + 1], rest, *steps[place + 1 :], *balance)})
-    second = run_plan(model, train, longer, **{**options, "resume": None if folder else resume})
-    after, accuracy = drop(second.model), evaluate(second.model, valid).score
-    spent = second.seconds / max(first.seconds, 1e-9)
-    second.notes.append(
+    best: tuple[float, Compressed] | None = None
+    for more in ((rest, *balance), balance):
+        longer = plan.model_copy(update={"steps": (*steps[: place + 1], *more[:1], *steps[place + 1 :], *more[1:])})
+        made = run_plan(model, train, longer, **{**options, "resume": None if folder else resume}) if more else first
+        if not made.finished:
+            return made
+        found = drop(made.model)
+        if best is None or found < best[0]:
+            best = (found, made)
+    after, chosen = best or (told["drop"], first)
+    accuracy = evaluate(chosen.model, valid).score
+    spent = chosen.seconds / max(first.seconds, 1e-9)
+    chosen.notes.append(
         f"protection, on training and validation: largest drop of a {'group' if column else 'class'} "
-        f"{100 * told['drop']:+.1f} points without, {100 * after:+.1f} with; its price: accuracy on validation "
+        f"{100 * told['drop']:.1f} points without, {100 * after:.1f} with; its price: accuracy on validation "
         f"{told['accuracy']:.4f} without, {accuracy:.4f} with, and {spent:.1f} x the training"
     )
-    return second
+    return chosen
 
 
 def _told(

@@ -78,7 +78,7 @@ class TargetSearch:
     The time of a network does not depend on its weights, so each candidate is timed before any training, in turns with
     the dense model, and only few are trained. Budgets of three kinds move by one number each (the same share
     everywhere; one threshold over all channels; layers that matter little lose more), each to the first amount that
-    holds; from the best of them a local search goes on layer by layer.
+    holds; from them regularized evolution goes on layer by layer.
 
     Args:
         model: the dense module, in evaluation mode.
@@ -276,7 +276,11 @@ class TargetSearch:
             return score
 
         start = [{one.layers[0]: width for one, width in zip(groups, each.widths, strict=True)} for each in found]
-        search(objective, space, trials=self.trials, searcher="local-search", enqueue=start, seed=self.seed)
+        options = {"population": 6, "sample": 3}
+        search(
+            objective, space, trials=self.trials, searcher="regularized-evolution", options=options, enqueue=start,
+            seed=self.seed,
+        )  # fmt: skip
         return list(made.values())
 
     def _named(self, shares: dict[str, float]) -> dict[str, float]:
