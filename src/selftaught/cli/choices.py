@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 
 __all__ = [
-    "BiasLevel", "ClaimScale", "ImportanceKind", "LayerSearchKind", "LayerStart", "MissingValues", "ModelKind",
-    "NetworkSpace", "OptimiserKind", "PrecisionKind", "PruningSchedule", "RankingKind", "ScheduleKind", "SearchKind",
-    "SearcherName", "SparseStartKind", "TargetKind", "TaskKind",
+    "BiasLevel", "ClaimScale", "ImportanceKind", "LayerSearchKind", "LayerStart", "LowBitsKind", "MissingValues",
+    "ModelKind", "NetworkSpace", "OptimiserKind", "PrecisionKind", "PruningSchedule", "RankingKind", "ScheduleKind",
+    "SearchKind", "SearcherName", "SparseStartKind", "TargetKind", "TaskKind",
 ]  # fmt: skip
 
 
@@ -161,3 +161,11 @@ class SparseStartKind(enum.StrEnum):
     TOPKAST = "topkast"
     REWIND = "rewind"
     SUPERMASK = "supermask"
+
+
+class LowBitsKind(enum.StrEnum):
+    """How a model is held in few bits."""
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+    BF16 = "bf16"

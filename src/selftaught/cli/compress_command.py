@@ -14,6 +14,7 @@ import typer
 import selftaught
 from selftaught.cli.choices import (
     ImportanceKind,
+    LowBitsKind,
     OptimiserKind,
     PruningSchedule,
     RankingKind,
@@ -38,7 +39,8 @@ __all__ = ["COMPRESS_SETTINGS", "compress_command"]
 #: What a settings file may hold.
 COMPRESS_SETTINGS = (
     "model", "weights", "data", "test", "column", "task", "missing", "drop", "id_column", "resize", "groups",
-    "prune", "amount", "start", "ranking", "schedule", "importance", "round_to", "cuts", "ignore", "distil",
+    "prune", "amount", "start", "ranking", "schedule", "importance", "round_to", "cuts", "ignore", "int8", "onnx",
+    "distil",
     "epochs", "batch_size", "optimiser", "lr", "weight_decay", "lr_schedule", "flip", "crop",
     "target", "protect", "batch", "threads", "rounds", "device", "seed", "out", "ratios",
 )  # fmt: skip
@@ -128,6 +130,13 @@ def compress_command(
             help="Weights or modules that stay.", parser=columns, metavar="NAME,NAME", rich_help_panel=_CUT
         ),
     ] = None,
+    int8: Annotated[
+        LowBitsKind | None,
+        typer.Option(help="Hold it in few bits, as a file that onnxruntime runs.", rich_help_panel=_CUT),
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Leave a file in float32 that onnxruntime runs.", rich_help_panel=_CUT)
+    ] = False,
     epochs: Annotated[
         int | None, typer.Option(help="Of fine-tuning; 5 by default, 0 for none.", rich_help_panel=_TRAINING, **_WHOLE)
     ] = None,
@@ -282,6 +291,8 @@ def _compressed(
             str(started), None if amount is None else str(amount), ranking=ranking, cuts=int(settings.get("cuts", 1))
         )
         steps: tuple[Any, ...] = (first,)
+    elif "prune" not in settings and "target" not in settings and {"int8", "onnx"} & set(settings):
+        steps, training = (), training if "epochs" in settings else None
     else:
         steps = cuts_of(
             str(settings.get("prune", "channels")),
@@ -290,7 +301,10 @@ def _compressed(
             importance=str(settings.get("importance", "l2")), round_to=int(settings.get("round_to", 16)),
             ratios=settings.get("ratios"),
         )  # fmt: skip
-    plan = plan_of(steps, training, distil=bool(settings.get("distil", False)), seed=seed)
+    plan = plan_of(
+        steps, training, distil=bool(settings.get("distil", False)), int8=settings.get("int8"),
+        onnx=bool(settings.get("onnx", False)), seed=seed,
+    )  # fmt: skip
     target = target_of(str(settings["target"])) if "target" in settings else None
     protected = bool(settings.get("protect", False))
     ignore = tuple(settings.get("ignore", ()))

@@ -96,6 +96,8 @@ def measure_gains(
     batch: int = 32,
     rounds: int = 30,
     threads: int = 1,
+    counted: Mapping[str, nn.Module] | None = None,
+    sizes: Mapping[str, int] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Gains:
     """Count what models should gain over the first of them, and measure what they do gain on this machine.
@@ -108,6 +110,8 @@ def measure_gains(
         batch: examples a forward pass.
         rounds: of timing, after two that are not measured; 30 at least for a statement.
         threads: of torch, while it measures.
+        counted: name of a model -> module whose layers are counted in its place, where another runtime runs it.
+        sizes: name of a model -> its bytes, where they are not those of its tensors.
         clock: in seconds.
 
     Raises:
@@ -139,18 +143,21 @@ def measure_gains(
     times = list(timed.values())
     least = [max(min(one), 1e-12) for one in times]
     noise = max(least[0] / least[-1], least[-1] / least[0])
-    counts = [count_multiply_adds(model, inputs[:1]) for _, model in held]
+    shown = {**dict(held), **(counted or {})}
+    counts = [count_multiply_adds(shown[name], inputs[:1]) for name, _ in held]
     rows = []
-    for place, (name, model) in enumerate(held):
-        counted = cost(model, inputs[:1], batches=())
+    for place, (name, _) in enumerate(held):
+        found = cost(shown[name], inputs[:1], batches=())
+        stored = (sizes or {}).get(name, found.bytes)
         theoretical = counts[0] / counts[place] if counts[place] else float("inf")
         realised = least[0] / least[place]
         share = _share(theoretical, realised, noise)
         rows.append(
             Gain(
                 name=name, multiply_adds=counts[place], theoretical=theoretical, seconds=least[place],
-                median=statistics.median(times[place]), realised=realised, share=share, bytes=counted.bytes,
-                packed_bytes=_packed_bytes(model, counted.bytes), activation_bytes=counted.activation_bytes,
+                median=statistics.median(times[place]), realised=realised, share=share, bytes=stored,
+                packed_bytes=min(_packed_bytes(shown[name], found.bytes), stored),
+                activation_bytes=found.activation_bytes,
                 difference=_difference(outputs[place], outputs[0]),
                 verdict="the baseline" if place == 0 else _verdict(theoretical, realised, share, noise),
             )

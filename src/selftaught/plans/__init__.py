@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         Blocks,
         Channels,
         FineTune,
+        LowBits,
         NofM,
+        Onnx,
         Plan,
         Rewind,
         SparseStart,
@@ -47,6 +49,8 @@ __all__ = [
     "Supermask",
     "FineTune",
     "Balance",
+    "LowBits",
+    "Onnx",
     "run_plan",
     "Compressed",
     "compress",
@@ -78,7 +82,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "Plan", "Step", "Channels", "Weights", "NofM", "Blocks", "SparseStart", "Rewind", "Supermask", "FineTune",
-            "Balance",
+            "Balance", "LowBits", "Onnx",
         ),
         "plan",
     ),

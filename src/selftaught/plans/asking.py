@@ -10,7 +10,9 @@ from selftaught.plans.plan import (
     Blocks,
     Channels,
     FineTune,
+    LowBits,
     NofM,
+    Onnx,
     Plan,
     Rewind,
     SparseStart,
@@ -125,21 +127,34 @@ def training_of(source: Source, given: dict[str, Any], *, anew: bool, seed: int)
     return TrainConfig(**{**held, "seed": seed, **given})
 
 
-def plan_of(cuts: tuple[Step, ...], training: TrainConfig | None, *, distil: bool = False, seed: int = 0) -> Plan:
-    """Return cuts with the training behind them.
+def plan_of(
+    cuts: tuple[Step, ...],
+    training: TrainConfig | None,
+    *,
+    distil: bool = False,
+    int8: str | None = None,
+    onnx: bool = False,
+    seed: int = 0,
+) -> Plan:
+    """Return cuts with the training behind them, and what runs the result.
 
     Args:
         cuts: the first may begin anew.
         training: None for no training at all, which makes gradual pruning one-shot.
         distil: whether the dense model teaches.
+        int8: "static", "dynamic" or "bf16"; None for float32.
+        onnx: whether onnxruntime runs it in float32.
         seed: of what is drawn.
     """
+    last: tuple[Step, ...] = (Onnx(),) if onnx else ()
+    if int8 is not None:
+        how: dict[str, Any] = {"how": int8}
+        last = (LowBits(**how),)
     if training is None:
-        whole = [
-            one.model_copy(update={"schedule": "one-shot"}) if isinstance(one, Weights) else one for one in cuts
-        ]
-        return Plan(steps=tuple(whole), seed=seed)
-    return Plan(steps=(*cuts, FineTune(training=training, distil=DISTIL if distil else 0.0)), seed=seed)
+        whole = [one.model_copy(update={"schedule": "one-shot"}) if isinstance(one, Weights) else one for one in cuts]
+        return Plan(steps=(*whole, *last), seed=seed)
+    tune = FineTune(training=training, distil=DISTIL if distil else 0.0)
+    return Plan(steps=(*cuts, tune, *last), seed=seed)
 
 
 def _share(said: str, kind: str) -> float:

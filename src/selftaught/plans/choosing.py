@@ -12,9 +12,11 @@ from selftaught.errors import InputError
 from selftaught.plans.comparison import largest_drop
 from selftaught.plans.execution import Compressed, run_plan
 from selftaught.plans.parts import Parts
-from selftaught.plans.plan import Channels, FineTune, Plan
+from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
+from selftaught.plans.runtimes import in_onnxruntime
+from selftaught.plans.samples import few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
 from selftaught.plans.target_search import TargetSearch
@@ -77,7 +79,7 @@ class Choosing:
         searched = TargetSearch(
             source.model, parts.train, parts.valid, self.target, batches=self.batches, threads=self.threads,
             round_to=channels.round_to, ignore=self.ignore, score=score, decisions=decisions, say=self.say,
-            seed=self.plan.seed,
+            runtime=self._runtime(parts), seed=self.plan.seed,
         )  # fmt: skip
         trains = any(isinstance(one, FineTune) for one in self.plan.steps)
         found = searched.candidates(self.finalists if trains else 1)
@@ -89,8 +91,8 @@ class Choosing:
             made = self._do(plan, source, parts, decisions, folder / "steps" / f"finalist-{place + 1}", f" {place + 1}")
             if not made.finished:
                 return made
-            reached = (score or (lambda model: evaluate(model, parts.valid).score))(made.model)
-            self.say(f"finalist {place + 1}: validation {evaluate(made.model, parts.valid).score:.4f}"
+            reached = (score or (lambda model: evaluate(model, parts.valid).score))(made.runs)
+            self.say(f"finalist {place + 1}: validation {evaluate(made.runs, parts.valid).score:.4f}"
                      + (f", largest drop {-100 * reached:.1f} points" if score else ""))  # fmt: skip
             if best is None or reached > best[0]:
                 best = (reached, made)
@@ -98,8 +100,15 @@ class Choosing:
             raise InputError("no cut was found")
         return best[1]
 
+    def _runtime(self, parts: Parts) -> Callable[[nn.Module], nn.Module] | None:
+        last = self.plan.steps[-1]
+        if not isinstance(last, LowBits | Onnx):
+            return None
+        how = last.how if isinstance(last, LowBits) else None
+        return lambda model: in_onnxruntime(model, parts.train, low_bits=how, threads=self.threads)
+
     def _score(self, dense: nn.Module, parts: Parts) -> Callable[[nn.Module], float]:
-        looked_at = (parts.train, parts.valid)
+        looked_at = (few_of(parts.train), parts.valid)
         before = known_rates(dense, looked_at, self.column)
         return lambda model: -largest_drop(before, known_rates(model, looked_at, self.column))
 
@@ -108,6 +117,7 @@ class Choosing:
     ) -> Compressed:
         options: dict[str, Any] = {
             "make": source.make, "ignore": self.ignore, "folder": folder, "on_progress": self.on_progress,
+            "threads": self.threads,
         }  # fmt: skip
         if not self.protected:
             return run_plan(source.model, parts.train, plan, valid=parts.valid, **options)

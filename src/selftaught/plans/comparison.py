@@ -14,6 +14,7 @@ from torch import nn
 from selftaught.audit import Audit, Population, audit, change_of_means
 from selftaught.compress import Gains, measure_gains, sparsity
 from selftaught.examples import Examples
+from selftaught.plans.runtimes import InRuntime
 from selftaught.training import Evaluation
 
 __all__ = ["Change", "Comparison", "compare", "largest_drop", "rates", "time_models", "worst"]
@@ -132,7 +133,15 @@ def time_models(
     models: Mapping[str, nn.Module], sample: torch.Tensor, batches: Sequence[int], *, rounds: int, threads: int
 ) -> tuple[Gains, ...]:
     """Return what is gained at each batch size, the models in turns; the first is what others are compared with."""
-    return tuple(measure_gains(models, sample, batch=batch, rounds=rounds, threads=threads) for batch in batches)
+    outside = {name: one for name, one in models.items() if isinstance(one, InRuntime)}
+    return tuple(
+        measure_gains(
+            models, sample, batch=batch, rounds=rounds, threads=threads,
+            counted={name: one.float_module for name, one in outside.items()},
+            sizes={name: len(one.data) for name, one in outside.items()},
+        )
+        for batch in batches
+    )  # fmt: skip
 
 
 def compare(
@@ -167,7 +176,8 @@ def compare(
         Population.from_logits(one.scores, test.ids, name)
         for one, name in zip(evaluations, ("before", "after"), strict=True)
     ]
-    counts = [_parameters(one) for one in (before, after)]
+    counted = after.float_module if isinstance(after, InRuntime) else after
+    counts = [_parameters(one) for one in (before, counted)]
     return Comparison(
         accuracy=_change("accuracy", old, new, np.ones(len(old), np.bool_)),
         classes=tuple(one for name, one in changes.items() if name in classes),

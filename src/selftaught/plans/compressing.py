@@ -17,10 +17,11 @@ from selftaught.errors import InputError, did_you_mean
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
 from selftaught.plans.comparison import Comparison, compare
-from selftaught.plans.execution import Compressed, run_plan, sample_of
+from selftaught.plans.execution import Compressed, run_plan
 from selftaught.plans.parts import Parts, divide
 from selftaught.plans.plan import Plan
 from selftaught.plans.progress import Decisions
+from selftaught.plans.samples import sample_of
 from selftaught.plans.sources import Source, check_classes, check_fit
 from selftaught.plans.target import Target
 from selftaught.training import Evaluation, Progress, evaluate
@@ -32,7 +33,7 @@ from selftaught.writing import write_atomically
 
 __all__ = ["CompressedRun", "Judging", "compress"]
 
-AUDIT = "audit"
+AUDIT, ONNX = "audit", "model.onnx"
 ROUNDS = 30
 
 
@@ -136,9 +137,9 @@ def compress(
 ) -> CompressedRun:
     """Make a trained model smaller and leave everything in a folder.
 
-    The folder holds `model.safetensors` (with what builds it again), `plan.json`, `history.jsonl`, `result.json`,
-    `ledger/` (the training and validation examples), `audit/` (what changed on test examples) and checkpoints. Calling
-    it again goes on where it was interrupted.
+    The folder holds `model.safetensors` (with what builds it again), `model.onnx` where the plan has one, `plan.json`,
+    `history.jsonl`, `result.json`, `ledger/` (the training and validation examples), `audit/` (what changed on test
+    examples) and checkpoints. Calling it again goes on where it was interrupted.
 
     Args:
         source: the model.
@@ -179,13 +180,13 @@ def compress(
     if isinstance(plan, Plan):
         made = run_plan(
             source.model, parts.train, plan, valid=parts.valid, make=source.make, ignore=ignore,
-            folder=folder / "steps", on_progress=on_progress,
+            folder=folder / "steps", threads=judging.threads, on_progress=on_progress,
         )  # fmt: skip
     else:
         made = plan(source, parts, decisions, folder)
-    both = evaluate(source.model, parts.test), evaluate(made.model, parts.test)
+    both = evaluate(source.model, parts.test), evaluate(made.runs, parts.test)
     found = compare(
-        source.model, made.model, both, parts.test, sample=sample_of(parts.test, 32), columns=judging.groups,
+        source.model, made.runs, both, parts.test, sample=sample_of(parts.test, 32), columns=judging.groups,
         batches=judging.batches, rounds=judging.rounds, threads=judging.threads,
     )  # fmt: skip
     warnings += found.audit.warnings
@@ -218,6 +219,10 @@ def _write(run: CompressedRun, source: Source, both: tuple[Evaluation, Evaluatio
     try:
         (folder / AUDIT).mkdir(parents=True, exist_ok=True)
         save_tensors(folder / MODEL, tensors, {**source.facts, "compressed": str(made.plan)})
+        if made.runtime is not None:
+            write_atomically(folder / ONNX, made.runtime.data)
+        else:
+            (folder / ONNX).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", (made.plan.to_json() + "\n").encode())
         write_atomically(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in made.history).encode())
         _record_seen(Ledger(folder / LEDGER), run)
@@ -232,7 +237,7 @@ def _write(run: CompressedRun, source: Source, both: tuple[Evaluation, Evaluatio
 def _record_seen(ledger: Ledger, run: CompressedRun) -> None:
     """Keep what the smaller model makes of examples that it was trained on or chosen by."""
     parts = (run.parts.train, run.parts.valid)
-    found = [evaluate(run.made.model, one) for one in parts]
+    found = [evaluate(run.made.runs, one) for one in parts]
     ids = np.concatenate([one.ids for one in parts])
     columns: dict[str, list[NDArray[Any]]] = {
         "confidence": [one.confidence for one in found], "correct": [one.correct for one in found],

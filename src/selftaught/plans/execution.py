@@ -38,17 +38,20 @@ from selftaught.plans.plan import (
     Blocks,
     Channels,
     FineTune,
+    LowBits,
     NofM,
+    Onnx,
     Plan,
     Rewind,
     SparseStart,
     Supermask,
     Weights,
 )
+from selftaught.plans.runtimes import InRuntime, in_onnxruntime
+from selftaught.plans.samples import sample_of
 from selftaught.training import Callback, Masks, Progress, TrainConfig, fit
-from selftaught.training.batches import as_inputs
 
-__all__ = ["Compressed", "example_weights", "run_plan", "sample_of"]
+__all__ = ["Compressed", "example_weights", "run_plan"]
 
 _MOVING: Mapping[str, Callable[[float], Masks | TopKAST]] = {
     "set": SET, "rigl": RigL, "topkast": lambda density: TopKAST(density, extra=min(density, 1 - density)),
@@ -62,6 +65,7 @@ class Compressed:
     Args:
         model: the smaller or sparser module, in evaluation mode; the given one stays as it was.
         plan: that was done.
+        runtime: the same in onnxruntime, in few bits where the plan says so; None where torch runs it.
         history: a line an epoch of each fine-tuning, with the step's number under "stage".
         widths: name of a weight -> (channels before, after), of layers that lost some.
         left_dense: name of a weight -> why it kept its channels, or how many of its weights no pattern covers.
@@ -73,6 +77,7 @@ class Compressed:
 
     model: nn.Module
     plan: Plan
+    runtime: InRuntime | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     left_dense: dict[str, str] = field(default_factory=dict)
@@ -80,6 +85,11 @@ class Compressed:
     flow: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     finished: bool = True
+
+    @property
+    def runs(self) -> nn.Module:
+        """What is evaluated and timed: the model in onnxruntime where the plan asks for it, else in torch."""
+        return self.model if self.runtime is None else self.runtime
 
 
 def run_plan(
@@ -92,6 +102,7 @@ def run_plan(
     ignore: tuple[str, ...] = (),
     folder: str | os.PathLike[str] | None = None,
     resume: bool | None = None,
+    threads: int = 1,
     on_progress: Callable[[Progress], str | None] | None = None,
 ) -> Compressed:
     """Do the steps of a plan on a copy of a model.
@@ -105,6 +116,7 @@ def run_plan(
         ignore: names of weights or modules that stay as they are.
         folder: where trainings keep checkpoints, a folder a step; none without it.
         resume: as in `fit`.
+        threads: of onnxruntime, where a step leaves a file.
         on_progress: as in `fit`.
 
     Raises:
@@ -131,12 +143,31 @@ def run_plan(
             _cut_channels(state, done, step)
         elif isinstance(step, Weights | NofM | Blocks):
             _mask(state, done, step)
+        elif isinstance(step, LowBits | Onnx):
+            _at_rest(done, model)
+            how = step.how if isinstance(step, LowBits) else None
+            known = {name for name, _ in [*done.model.named_parameters(), *done.model.named_modules()]}
+            kept = tuple(name for name in ignore if name in known)
+            done.runtime = in_onnxruntime(
+                done.model, train, low_bits=how, ignore=kept, threads=threads, seed=plan.seed
+            )
+            done.notes += [done.runtime.told] if done.runtime.told else []
         elif isinstance(step, Balance):
             told = balance(done.model, model, train, valid, strength=step.strength)
             done.notes += [told] if told else []
         else:
             _begin_anew(state, done, step)
+    return _at_rest(done, model)
+
+
+def _at_rest(done: Compressed, model: nn.Module) -> Compressed:
+    """Return what was done, with the model in evaluation mode and its weights in the memory format of the given one.
+
+    A training may have changed the format, and a gain of time by that alone would pass for one by the plan.
+    """
     done.model.eval()
+    if all(one.is_contiguous() for one in model.parameters()):
+        done.model.to(memory_format=torch.contiguous_format)
     return done
 
 
@@ -153,11 +184,6 @@ class _State:
     masks: dict[str, torch.Tensor] = field(default_factory=dict)
     gradual: Weights | None = None
     moving: SparseStart | None = None
-
-
-def sample_of(examples: Examples, count: int = 2) -> torch.Tensor:
-    """Return some examples as a model takes them."""
-    return as_inputs(torch.from_numpy(np.array(examples.inputs[:count])))
 
 
 def example_weights(examples: Examples, weights: Mapping[str, float], column: str) -> NDArray[np.float32] | None:

@@ -11,8 +11,8 @@ from selftaught.errors import InputError
 from selftaught.training.config import Config, TrainConfig
 
 __all__ = [
-    "Balance", "Blocks", "Channels", "FineTune", "NofM", "Plan", "Rewind", "SparseStart", "Step", "Supermask",
-    "Weights",
+    "Balance", "Blocks", "Channels", "FineTune", "LowBits", "NofM", "Onnx", "Plan", "Rewind", "SparseStart", "Step",
+    "Supermask", "Weights",
 ]  # fmt: skip
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -133,8 +133,21 @@ class Balance(Config):
     strength: float = Field(default=1.0, ge=0, le=1)
 
 
+class LowBits(Config):
+    """Hold weights and what layers pass on in few bits, as an ONNX file that onnxruntime runs; see `quantise`."""
+
+    kind: Literal["low-bits"] = "low-bits"
+    how: Literal["static", "dynamic", "bf16"] = "static"
+
+
+class Onnx(Config):
+    """Write an ONNX file in float32, which onnxruntime runs."""
+
+    kind: Literal["onnx"] = "onnx"
+
+
 Step = Annotated[
-    Channels | Weights | NofM | Blocks | SparseStart | Rewind | Supermask | FineTune | Balance,
+    Channels | Weights | NofM | Blocks | SparseStart | Rewind | Supermask | FineTune | Balance | LowBits | Onnx,
     Field(discriminator="kind"),
 ]
 _ANEW = ("start", "rewind", "supermask")
@@ -168,6 +181,8 @@ class Plan(Config):
         for place, step in enumerate(self.steps):
             if step.kind in _ANEW and place:
                 raise ValueError(f"{step.kind} begins with new weights, so it must be the first step")
+            if step.kind in ("low-bits", "onnx") and place + 1 < len(kinds):
+                raise ValueError(f"{step.kind} leaves a file that cannot be changed, so it must be the last step")
             tuned = "fine-tune" in kinds[place + 1 :]
             if isinstance(step, Weights) and step.schedule == "gradual" and not tuned:
                 raise ValueError("gradual pruning happens while fine-tuning; add it behind, or prune one-shot")
@@ -214,6 +229,8 @@ def _told(step: Any) -> str:
     if isinstance(step, FineTune):
         length = f"{step.training.planned_epochs} epochs" if step.training.planned_epochs else "on a budget"
         return f"fine-tune {length}" + (", distilled" if step.distil else "") + (", weighted" if step.weights else "")
-    if isinstance(step, Balance):
-        return "balance"
+    if isinstance(step, LowBits):
+        return f"8 bits ({step.how}) in onnxruntime" if step.how != "bf16" else "bf16 in onnxruntime"
+    if isinstance(step, Balance | Onnx):
+        return "balance" if isinstance(step, Balance) else "float32 in onnxruntime"
     return f"{step.kind} {step.amount:g}"

@@ -17,6 +17,7 @@ from selftaught.plans.comparison import largest_drop, rates
 from selftaught.plans.execution import Compressed, run_plan
 from selftaught.plans.plan import Balance, Channels, FineTune, Plan
 from selftaught.plans.progress import Decisions
+from selftaught.plans.samples import few_of
 from selftaught.training import Progress, evaluate
 
 __all__ = ["Rates", "at_risk", "known_rates", "protect"]
@@ -78,6 +79,7 @@ def protect(
     decisions: Decisions | None = None,
     name: str = "",
     resume: bool | None = None,
+    threads: int = 1,
     on_progress: Callable[[Progress], str | None] | None = None,
 ) -> Compressed:
     """Do a plan so that the largest drop of any class or group is small, at the same widths and so the same latency.
@@ -92,7 +94,7 @@ def protect(
         train, valid: examples.
         plan: of which one step fine-tunes, and none begins anew.
         column: of groups to protect; the classes when empty.
-        make, ignore, folder, resume, on_progress: as in `run_plan`.
+        make, ignore, folder, resume, threads, on_progress: as in `run_plan`.
         decisions: of the run.
         name: that its decisions end with, where several plans are done in a run.
 
@@ -103,9 +105,10 @@ def protect(
     if len(tunes) != 1 or plan.steps[0].kind in ("start", "rewind", "supermask"):
         raise InputError("--protect fine-tunes a trained model; leave out --start, and give --epochs of at least 1")
     options: dict[str, Any] = {
-        "valid": valid, "make": make, "ignore": ignore, "folder": folder, "resume": resume, "on_progress": on_progress
+        "valid": valid, "make": make, "ignore": ignore, "folder": folder, "resume": resume, "threads": threads,
+        "on_progress": on_progress,
     }  # fmt: skip
-    looked_at = (train, valid)
+    looked_at = (few_of(train), valid)
     before = known_rates(model, looked_at, column)
 
     def once(what: str, decide: Callable[[], Any]) -> Any:
@@ -132,15 +135,15 @@ def protect(
     balance = () if column else (Balance(),)
     best: tuple[float, Compressed] | None = None
     for more in ((rest, *balance), balance):
-        longer = plan.model_copy(update={"steps": (*steps[: place + 1], *more[:1], *steps[place + 1 :], *more[1:])})
+        longer = plan.model_copy(update={"steps": (*steps[: place + 1], *more, *steps[place + 1 :])})
         made = run_plan(model, train, longer, **{**options, "resume": None if folder else resume}) if more else first
         if not made.finished:
             return made
-        found = drop(made.model)
+        found = drop(made.runs)
         if best is None or found < best[0]:
             best = (found, made)
     after, chosen = best or (told["drop"], first)
-    accuracy = evaluate(chosen.model, valid).score
+    accuracy = evaluate(chosen.runs, valid).score
     spent = chosen.seconds / max(first.seconds, 1e-9)
     chosen.notes.append(
         f"protection, on training and validation: largest drop of a {'group' if column else 'class'} "
@@ -153,10 +156,10 @@ def protect(
 def _told(
     made: Compressed, valid: Examples, before: Rates, looked_at: tuple[Examples, ...], column: str
 ) -> dict[str, Any]:
-    after = known_rates(made.model, looked_at, column)
+    after = known_rates(made.runs, looked_at, column)
     return {
         "weights": at_risk(before, after, column=column), "drop": largest_drop(before, after),
-        "accuracy": evaluate(made.model, valid).score,
+        "accuracy": evaluate(made.runs, valid).score,
     }  # fmt: skip
 
 

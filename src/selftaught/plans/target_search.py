@@ -28,9 +28,10 @@ from selftaught.plans.budgets import (
     widths_left,
 )
 from selftaught.plans.comparison import time_models
-from selftaught.plans.execution import sample_of
 from selftaught.plans.plan import Channels
 from selftaught.plans.progress import Decisions
+from selftaught.plans.runtimes import InRuntime
+from selftaught.plans.samples import sample_of
 from selftaught.plans.target import Target
 from selftaught.search import search
 from selftaught.spaces import ChoiceSpace, Parameter
@@ -91,6 +92,7 @@ class TargetSearch:
         ignore: names of weights or modules that stay.
         score: of a cut model, larger is better; the accuracy on `valid` by default.
         decisions: of the run, or None.
+        runtime: what turns a cut model into what is timed, such as a file in onnxruntime; torch by default.
         say: told each candidate, as a line.
     """
 
@@ -104,6 +106,7 @@ class TargetSearch:
     ignore: tuple[str, ...] = ()
     score: Callable[[nn.Module], float] | None = None
     decisions: Decisions | None = None
+    runtime: Callable[[nn.Module], nn.Module] | None = None
     say: Callable[[str], None] = lambda _: None
     trials: int = TRIALS
     seed: int = 0
@@ -177,8 +180,8 @@ class TargetSearch:
         """Return the smallest budget whose measured cost is below the limit, by halving; None where none is."""
         steps: list[dict[str, float]] = []
         known: set[tuple[int, ...]] = set()
-        for place in range(1, int(0.95 / STEP) + 1):
-            shares = budget(place * STEP)
+        for place in range(0 if self.runtime else 1, int(0.95 / STEP) + 1):
+            shares = budget(place * STEP) if place else dict.fromkeys((one.layers[0] for one in self._groups), 0.0)
             widths = widths_left(self._groups, shares, self.round_to)
             if widths not in known:
                 known.add(widths)
@@ -201,7 +204,7 @@ class TargetSearch:
         def measured() -> float:
             cut = prune_channels(self.model, self.sample[:2], ratio=self._named(shares), round_to=self.round_to,
                                  ignore=self.ignore).model  # fmt: skip
-            return self.cost_share(cut, rounds=rounds)
+            return self.cost_share(cut if self.runtime is None else self.runtime(cut.eval()), rounds=rounds)
 
         return float(self._once(f"share {widths} {rounds}", measured))
 
@@ -213,14 +216,11 @@ class TargetSearch:
             rounds: of timing, where the target is a latency.
         """
         if self.target.what == "multiply-adds":
-            counts = [count_multiply_adds(one, self.sample[:1]) for one in (model, self.model)]
-            return self.target.share(*counts)
+            plain = model.float_module if isinstance(model, InRuntime) else model
+            counts = [count_multiply_adds(one, self.sample[:1]) for one in (plain, self.model)]
+            return self.target.share(counts[0], counts[1])
         if self.target.what == "size":
-            sizes = [
-                sum(tensor.numel() * tensor.element_size() for tensor in one.state_dict().values())
-                for one in (model, self.model)
-            ]
-            return self.target.share(*sizes)
+            return self.target.share(_bytes(model), _bytes(self.model))
         both = {"dense": self.model, "cut": model}
         gains = time_models(both, self.sample, self.batches, rounds=rounds, threads=self.threads)
         return max(self.target.share(one.rows[1].seconds, one.rows[0].seconds) for one in gains)
@@ -292,3 +292,10 @@ class TargetSearch:
         if name not in self._scores:
             self._scores[name] = decide()
         return self._scores[name]
+
+
+def _bytes(model: nn.Module) -> int:
+    if isinstance(model, InRuntime):
+        return len(model.data)
+    held = {id(one): one for one in (*model.parameters(), *model.buffers())}.values()
+    return sum(one.numel() * one.element_size() for one in held)

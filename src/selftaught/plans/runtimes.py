@@ -1,0 +1,81 @@
+"""What runs a smaller model: torch, or onnxruntime with the file that is left."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from selftaught.compress import OnnxModel, export_onnx, quantise
+from selftaught.examples import Examples
+from selftaught.plans.samples import sample_of
+
+__all__ = ["InRuntime", "in_onnxruntime"]
+
+
+class InRuntime(nn.Module):
+    """A model in onnxruntime, called as a module is; it cannot be trained.
+
+    Args:
+        session: the model.
+        module: the float module that it was made of, whose layers are counted in its place.
+        data: the file.
+        told: what is different from the module, as a line, or "".
+    """
+
+    def __init__(self, session: OnnxModel, module: nn.Module, data: bytes, told: str = "") -> None:
+        super().__init__()
+        self.session = session
+        self.data = data
+        self.told = told
+        object.__setattr__(self, "module", module)  # not a part of this one
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.session(inputs)
+        return result
+
+    @property
+    def float_module(self) -> nn.Module:
+        """The module it was made of."""
+        module: nn.Module = self.__dict__["module"]
+        return module
+
+
+def in_onnxruntime(
+    model: nn.Module,
+    examples: Examples,
+    *,
+    low_bits: Literal["static", "dynamic", "bf16"] | None = None,
+    ignore: tuple[str, ...] = (),
+    threads: int = 1,
+    seed: int = 0,
+) -> InRuntime:
+    """Return a model as onnxruntime runs it, after the file gave what the module gives.
+
+    Args:
+        model: float; left as it was.
+        examples: to calibrate and to compare on.
+        low_bits: in which way it is held in few bits; None keeps float32.
+        ignore: names of weights or modules that stay float; only those that the model has.
+        threads: of onnxruntime.
+        seed: of the examples that are drawn.
+
+    Raises:
+        InputError: the model cannot be exported.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    made, told = model, ""
+    if low_bits is not None:
+        found = quantise(model, examples, how=low_bits, ignore=ignore, seed=seed)
+        made = found.model
+        told = str(found).splitlines()[0]
+        if found.left_float:
+            told += "; float: " + ", ".join(f"{name} ({why})" for name, why in found.left_float.items())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(made, sample_of(examples, 8), path, seed=seed)
+        data = path.read_bytes()
+    return InRuntime(OnnxModel(data, threads=threads), model, data, told)
