@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.flow import GradientFlow, gradient_flow
-    from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
+    from selftaught.compress.gains import Gain, Gains, Runnable, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.onnx_export import OnnxExport, export_onnx
@@ -69,6 +69,7 @@ __all__ = [
     "measure_gains",
     "Gains",
     "Gain",
+    "Runnable",
     "count_multiply_adds",
 ]
 
@@ -76,7 +77,7 @@ _HOMES = {
     **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
-    **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
+    **dict.fromkeys(("Gain", "Gains", "Runnable", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("OnnxExport", "export_onnx"), "onnx_export"),
