@@ -12,7 +12,7 @@ from torch import nn
 from selftaught.compress import export_onnx, prune_channels, quantise
 from selftaught.errors import InputError
 from selftaught.examples import Examples
-from selftaught.training import TrainConfig, fit, small_cnn
+from selftaught.training import SGD, TrainConfig, fit, small_cnn
 from tests.compress.architectures import MobileNet, ResNet18, Transformer, perceptron, settled
 
 
@@ -79,7 +79,7 @@ def test_transformer(tmp_path: Path) -> None:
 
 def test_a_trained_network_keeps_its_answers(digits: Examples, tmp_path: Path) -> None:
     model = small_cnn(digits, widths=(16, 16)).eval()
-    fit(model, digits, TrainConfig(epochs=8, batch_size=16))
+    fit(model, digits, TrainConfig(epochs=8, batch_size=16, optimiser=SGD(lr=0.1)))
     model.eval()
     found = quantise(model, digits)
     assert found.accuracy[0] > 0.9

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
     from selftaught.compress.flow import GradientFlow, gradient_flow
-    from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
+    from selftaught.compress.gains import Gain, Gains, Runnable, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
     from selftaught.compress.importance import taylor_scores
     from selftaught.compress.normalisation import reestimate_normalisation
@@ -83,6 +83,7 @@ __all__ = [
     "measure_gains",
     "Gains",
     "Gain",
+    "Runnable",
     "count_multiply_adds",
 ]
 
@@ -93,7 +94,7 @@ _HOMES = {
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
-    **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
+    **dict.fromkeys(("Gain", "Gains", "Runnable", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
     "taylor_scores": "importance",
     "reestimate_normalisation": "normalisation",

@@ -111,7 +111,7 @@ def affine_of(
     >>> seen = Range()
     >>> seen.add(torch.tensor([-1.0, 3.0]))
     >>> affine_of(seen, "min-max"), affine_of(seen, "min-max", power_of_two=False).zero
-    (Affine(scale=0.015625, zero=64), 64)
+    (Affine(scale=0.03125, zero=32), 64)
     """
     low, high = min(found.least, 0.0), max(found.most, 0.0)
     if not high > low:

@@ -133,15 +133,8 @@ def time_models(
     models: Mapping[str, nn.Module], sample: torch.Tensor, batches: Sequence[int], *, rounds: int, threads: int
 ) -> tuple[Gains, ...]:
     """Return what is gained at each batch size, the models in turns; the first is what others are compared with."""
-    outside = {name: one for name, one in models.items() if isinstance(one, InRuntime)}
-    return tuple(
-        measure_gains(
-            models, sample, batch=batch, rounds=rounds, threads=threads,
-            counted={name: one.float_module for name, one in outside.items()},
-            sizes={name: len(one.data) for name, one in outside.items()},
-        )
-        for batch in batches
-    )  # fmt: skip
+    shown = {name: one.runnable(sample) if isinstance(one, InRuntime) else one for name, one in models.items()}
+    return tuple(measure_gains(shown, sample, batch=batch, rounds=rounds, threads=threads) for batch in batches)
 
 
 def compare(

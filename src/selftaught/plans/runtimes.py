@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from selftaught.compress import OnnxModel, export_onnx, quantise
+from selftaught.compress import OnnxModel, Runnable, count_multiply_adds, export_onnx, quantise
 from selftaught.examples import Examples
 from selftaught.plans.samples import sample_of
+from selftaught.training import cost
 
 __all__ = ["InRuntime", "in_onnxruntime"]
 
@@ -36,6 +37,19 @@ class InRuntime(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.session(inputs)
         return result
+
+    def runnable(self, sample: torch.Tensor) -> Runnable:
+        """Return it as `measure_gains` takes it; what is counted is counted of the float module.
+
+        Args:
+            sample: (n, ...) inputs.
+        """
+        module = self.float_module
+        counted = cost(module, sample[:1], batches=())
+        return Runnable(
+            self.session, len(self.data), count_multiply_adds(module, sample[:1]),
+            activation_bytes=counted.activation_bytes,
+        )  # fmt: skip
 
     @property
     def float_module(self) -> nn.Module:
