@@ -23,6 +23,7 @@ from selftaught.claims import (
     nb201_budget,
     nonlinear_setup,
     small_batch_layer,
+    sparse_starts,
     transplant,
     weight_inheritance,
 )
@@ -52,6 +53,7 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    sparse_starts,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
