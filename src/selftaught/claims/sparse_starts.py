@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from selftaught.examples import Examples
     from selftaught.training import Callback
 
-__all__ = ["ARMS", "CLAIM", "REFERENCE", "SparseStarts"]
+__all__ = ["ARMS", "CLAIM", "REFERENCE", "SparseStarts", "drawn_split"]
 
 #: Accuracy on digits with 3 % of the weights, three seeds, measured before this package was written: the order.
 REFERENCE: Mapping[str, float] = {
@@ -60,6 +60,16 @@ class SparseStarts:
     seed: int = 0
 
 
+def drawn_split(data: str, seed: int, *, held: int, examples: int) -> tuple[Examples, Examples]:
+    """Return what trains and what judges, drawn anew for each seed from at most so many examples."""
+    import selftaught
+    from selftaught.seeds import rng_for
+
+    whole = selftaught.load(data)
+    order = rng_for(seed, "sparse starts").permutation(len(whole))[:examples]
+    return whole.take(order[held:]), whole.take(order[:held])
+
+
 def plan(config: SparseStarts) -> list[Part]:
     """Return a part a seed, density and way."""
     return [
@@ -72,16 +82,13 @@ def plan(config: SparseStarts) -> list[Part]:
 
 def measure(config: SparseStarts, part: Part) -> list[dict[str, Any]]:
     """Train one way; a row has the accuracy, and the weights that are left as a share of all."""
-    import selftaught
     from selftaught.compress import rewind, sparsity
     from selftaught.errors import DivergedError
-    from selftaught.seeds import rng_for
     from selftaught.training import SGD, TrainConfig, fit, mlp
     from selftaught.training.devices import limited_threads
 
-    whole, seed, density = selftaught.load(config.data), part["seed"], part["density"]
-    order = rng_for(seed, "sparse starts").permutation(len(whole))[: config.examples]
-    train, test = whole.take(order[config.held :]), whole.take(order[: config.held])
+    seed, density = part["seed"], part["density"]
+    train, test = drawn_split(config.data, seed, held=config.held, examples=config.examples)
     settings = TrainConfig(
         epochs=config.epochs, batch_size=64, optimiser=SGD(lr=0.1, momentum=0.9), evaluate_every=config.epochs,
         seed=seed, device="cpu",
