@@ -24,6 +24,7 @@ from selftaught.claims import (
     nonlinear_setup,
     small_batch_layer,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -52,6 +53,7 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
+    from selftaught.compress.early_exit import EarlyExit, Left, TrainExits
+    from selftaught.compress.exit_calibration import (
+        CalibratedExits,
+        ExitCosts,
+        calibrate_exits,
+        choose_thresholds,
+        exit_costs,
+        fit_temperature,
+    )
+    from selftaught.compress.exit_curve import ExitCurve, ExitPoint, exit_curve, record_exits
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
@@ -58,6 +68,19 @@ __all__ = [
     "distillation_loss",
     "agreement",
     "Agreement",
+    "EarlyExit",
+    "Left",
+    "TrainExits",
+    "calibrate_exits",
+    "CalibratedExits",
+    "choose_thresholds",
+    "fit_temperature",
+    "exit_costs",
+    "ExitCosts",
+    "exit_curve",
+    "ExitCurve",
+    "ExitPoint",
+    "record_exits",
     "prune_channels",
     "PrunedChannels",
     "channel_groups",
@@ -72,6 +95,12 @@ _HOMES = {
     **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
+    **dict.fromkeys(("EarlyExit", "Left", "TrainExits"), "early_exit"),
+    **dict.fromkeys(
+        ("CalibratedExits", "ExitCosts", "calibrate_exits", "choose_thresholds", "exit_costs", "fit_temperature"),
+        "exit_calibration",
+    ),
+    **dict.fromkeys(("ExitCurve", "ExitPoint", "exit_curve", "record_exits"), "exit_curve"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
