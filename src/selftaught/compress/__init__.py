@@ -23,10 +23,11 @@ if TYPE_CHECKING:
         exit_costs,
         fit_temperature,
     )
-    from selftaught.compress.exit_curve import ExitCurve, ExitPoint, exit_curve, record_exits
+    from selftaught.compress.exit_times import ExitCurve, ExitPoint, exit_curve, record_exits
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.instability import Cut, Instability
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
@@ -53,6 +54,8 @@ __all__ = [
     "block_masks",
     "PatternMasks",
     "GradualPruning",
+    "Instability",
+    "Cut",
     "SET",
     "RigL",
     "TopKAST",
@@ -100,10 +103,11 @@ _HOMES = {
         ("CalibratedExits", "ExitCosts", "calibrate_exits", "choose_thresholds", "exit_costs", "fit_temperature"),
         "exit_calibration",
     ),
-    **dict.fromkeys(("ExitCurve", "ExitPoint", "exit_curve", "record_exits"), "exit_curve"),
+    **dict.fromkeys(("ExitCurve", "ExitPoint", "exit_curve", "record_exits"), "exit_times"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
+    **dict.fromkeys(("Cut", "Instability"), "instability"),
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
