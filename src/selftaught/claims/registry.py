@@ -27,6 +27,7 @@ from selftaught.claims import (
     sparse_starts,
     supermask,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -58,6 +59,7 @@ _MODULES = (
     sparse_starts,
     supermask,
     layer_for_sparse,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
