@@ -20,10 +20,21 @@ if TYPE_CHECKING:
     )
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
+    from selftaught.compress.early_exit import EarlyExit, Left, TrainExits
+    from selftaught.compress.exit_calibration import (
+        CalibratedExits,
+        ExitCosts,
+        calibrate_exits,
+        choose_thresholds,
+        exit_costs,
+        fit_temperature,
+    )
+    from selftaught.compress.exit_times import ExitCurve, ExitPoint, exit_curve, record_exits
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, Runnable, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
     from selftaught.compress.importance import taylor_scores
+    from selftaught.compress.instability import Cut, Instability
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.onnx_export import OnnxExport, export_onnx
     from selftaught.compress.onnx_runtime import OnnxModel, load_onnx
@@ -53,6 +64,8 @@ __all__ = [
     "block_masks",
     "PatternMasks",
     "GradualPruning",
+    "Instability",
+    "Cut",
     "SET",
     "RigL",
     "TopKAST",
@@ -68,6 +81,19 @@ __all__ = [
     "distillation_loss",
     "agreement",
     "Agreement",
+    "EarlyExit",
+    "Left",
+    "TrainExits",
+    "calibrate_exits",
+    "CalibratedExits",
+    "choose_thresholds",
+    "fit_temperature",
+    "exit_costs",
+    "ExitCosts",
+    "exit_curve",
+    "ExitCurve",
+    "ExitPoint",
+    "record_exits",
     "prune_channels",
     "PrunedChannels",
     "channel_groups",
@@ -93,10 +119,17 @@ _HOMES = {
     ),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
+    **dict.fromkeys(("EarlyExit", "Left", "TrainExits"), "early_exit"),
+    **dict.fromkeys(
+        ("CalibratedExits", "ExitCosts", "calibrate_exits", "choose_thresholds", "exit_costs", "fit_temperature"),
+        "exit_calibration",
+    ),
+    **dict.fromkeys(("ExitCurve", "ExitPoint", "exit_curve", "record_exits"), "exit_times"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "Runnable", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
     "taylor_scores": "importance",
+    **dict.fromkeys(("Cut", "Instability"), "instability"),
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("OnnxExport", "export_onnx"), "onnx_export"),
     **dict.fromkeys(("OnnxModel", "load_onnx"), "onnx_runtime"),

@@ -67,7 +67,7 @@ class CompressedRun:
         parts: of the examples.
         folder: where the files are.
         warnings: what a reader must know.
-        settings: of the model's own training, where they are known.
+        origin: settings of the model's own training and the seed of its division of the examples, where they are known.
         target: that was to be reached, or None.
     """
 
@@ -76,7 +76,7 @@ class CompressedRun:
     parts: Parts
     folder: Path
     warnings: tuple[str, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
     target: Target | None = None
 
     @property
@@ -110,7 +110,7 @@ class CompressedRun:
             },
             **self.comparison.to_dict(),
             "warnings": list(self.warnings),
-            "settings": self.settings,
+            **self.origin,
             "target": None if self.target is None
             else {"wanted": str(self.target), "share": self.share, "reached": self.share <= 1},
         }  # fmt: skip
@@ -190,7 +190,8 @@ def compress(
         batches=judging.batches, rounds=judging.rounds, threads=judging.threads,
     )  # fmt: skip
     warnings += found.audit.warnings
-    run = CompressedRun(made, found, parts, folder, tuple(warnings), source.result.get("settings", {}), target)
+    origin = {name: source.result[name] for name in ("settings", "split_seed") if name in source.result}
+    run = CompressedRun(made, found, parts, folder, tuple(warnings), origin, target)
     _write(run, source, both)
     return run
 

@@ -71,8 +71,7 @@ def divide(source: Source, examples: Examples, *, test: Examples | None = None, 
             "give --test a file that was kept apart"
         )
         return _checked(Parts(parts["train"], parts["valid"], parts["test"], "divided anew", warning))
-    trained_seed = int(source.result.get("settings", {}).get("seed", seed))
-    parts = training_parts(examples, trained_seed)
+    parts = training_parts(examples, int(source.result.get("split_seed", seed)))
     own = np.concatenate([parts["train"].ids, parts["valid"].ids])
     if len(own) == len(seen) and np.isin(own, seen).all():
         return _checked(Parts(parts["train"], parts["valid"], parts["test"], "the parts of the model's own training"))

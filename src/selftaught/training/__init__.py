@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from selftaught.training.run import ForwardPass, Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
     from selftaught.training.training_run import Trained, load_trained, train
+    from selftaught.training.uneven import Spent, Uneven, emphasis
 
 __all__ = [
     "fit",
@@ -47,6 +48,9 @@ __all__ = [
     "DropoutSchedule",
     "EarlyStopping",
     "RecordOutcomes",
+    "Uneven",
+    "Spent",
+    "emphasis",
     "evaluate",
     "Evaluation",
     "cost",
@@ -88,6 +92,7 @@ _HOMES = {
     **dict.fromkeys(("Run", "ForwardPass"), "run"),
     "Loss": "losses",
     "LionOptimizer": "optimisers",
+    **dict.fromkeys(("Uneven", "Spent", "emphasis"), "uneven"),
 }
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 

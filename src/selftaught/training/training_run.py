@@ -90,6 +90,7 @@ def train(
     hidden: Sequence[int] | None = None,
     dropout: float = 0.0,
     ema: float | None = None,
+    split_seed: int | None = None,
     resume: bool | None = None,
     on_baselines: Callable[[Sequence[Baseline]], None] | None = None,
     on_progress: Callable[[Progress], str | None] | None = None,
@@ -110,6 +111,8 @@ def train(
         hidden: units of the hidden layers of mlp, or channels of the convolutions of cnn.
         dropout: rate of the model's dropout.
         ema: decay of averaged weights; None does without.
+        split_seed: of what is set apart and validated on, so that models of several seeds can share it; None takes the
+            settings' seed.
         resume: True insists on a checkpoint, False starts over, None goes on where there is one.
         on_baselines: called with the baselines' results, before the training.
         on_progress: as in `fit`.
@@ -122,7 +125,7 @@ def train(
     config = config or TrainConfig()
     folder = Path(out).expanduser()
     made = _model(model, examples, hidden, dropout, config.seed)
-    parts = training_parts(examples, config.seed)
+    parts = training_parts(examples, config.seed if split_seed is None else split_seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
         on_baselines(floor)
@@ -142,7 +145,7 @@ def train(
         "shape": list(examples.inputs.shape[1:]), "type": str(examples.inputs.dtype),
         "classes": list(examples.class_names), "columns": list(examples.feature_names),
     }  # fmt: skip
-    _write(folder, found, facts, examples.name)
+    _write(folder, found, facts, examples.name, config.seed if split_seed is None else split_seed)
     return found
 
 
@@ -220,9 +223,9 @@ def training_parts(examples: Examples, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(folder: Path, found: Trained, facts: dict[str, Any], name: str) -> None:
+def _write(folder: Path, found: Trained, facts: dict[str, Any], name: str, split_seed: int) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in found.fitted.history)
-    result = {"data": name, **{key: facts[key] for key in ("model", "hidden", "dropout")}, **found.to_dict()}
+    result = {"data": name, "split_seed": split_seed, **{key: facts[key] for key in ("model", "hidden", "dropout")}, **found.to_dict()}
     try:
         save_tensors(folder / MODEL, found.model.state_dict(), facts)
         write_atomically(folder / HISTORY, lines.encode())
