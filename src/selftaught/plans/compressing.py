@@ -34,6 +34,7 @@ from selftaught.writing import write_atomically
 __all__ = ["CompressedRun", "Judging", "compress"]
 
 AUDIT, ONNX = "audit", "model.onnx"
+ORIGIN = ("settings", "split_seed")  # what a result takes over from the model's own
 ROUNDS = 30
 
 
@@ -190,7 +191,7 @@ def compress(
         batches=judging.batches, rounds=judging.rounds, threads=judging.threads,
     )  # fmt: skip
     warnings += found.audit.warnings
-    origin = {name: source.result[name] for name in ("settings", "split_seed") if name in source.result}
+    origin: dict[str, Any] = {name: source.result[name] for name in ORIGIN if name in source.result}
     run = CompressedRun(made, found, parts, folder, tuple(warnings), origin, target)
     _write(run, source, both)
     return run

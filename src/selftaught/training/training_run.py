@@ -225,7 +225,8 @@ def training_parts(examples: Examples, seed: int) -> dict[str, Any]:
 
 def _write(folder: Path, found: Trained, facts: dict[str, Any], name: str, split_seed: int) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in found.fitted.history)
-    result = {"data": name, "split_seed": split_seed, **{key: facts[key] for key in ("model", "hidden", "dropout")}, **found.to_dict()}
+    told = {key: facts[key] for key in ("model", "hidden", "dropout")}
+    result = {"data": name, "split_seed": split_seed, **told, **found.to_dict()}
     try:
         save_tensors(folder / MODEL, found.model.state_dict(), facts)
         write_atomically(folder / HISTORY, lines.encode())
