@@ -1,6 +1,6 @@
 """The reference network made smaller: structured, in 8 bits, and with the class that loses most protected.
 
-``python -m benchmarks.compress_reference [--seeds 5] [--folder runs/reference] [--epochs 4] [--only ARM ...]``.
+``python -m benchmarks.compress_reference [--seeds 0 1 2 3 4] [--folder runs/reference] [--epochs 4] [--only ARM ...]``.
 
 The networks of `benchmarks.reference_network` must be there. Every arm fine-tunes on the same 9,000 images, chooses by
 the same 1,000, and is looked at once on the 2,000 of the test set; a row an arm and seed is added to the file as it is
@@ -22,7 +22,7 @@ import torch
 from benchmarks.machine import describe, kind, load
 from benchmarks.reference_network import FOLDER, reference_images, reference_network
 from selftaught.claims.statistics import mean_interval
-from selftaught.plans import Channels, FineTune, LowBits, Onnx, Plan, compare, protect, run_plan
+from selftaught.plans import Channels, FineTune, LowBits, Plan, compare, protect, run_plan
 from selftaught.training import SGD, Cosine, TrainConfig, evaluate
 from selftaught.training.batches import as_inputs
 from selftaught.training.devices import limited_threads
@@ -57,7 +57,7 @@ def measure(
         spent = time.perf_counter() - began
         before = evaluate(dense, images.test)
         rows = []
-        for name, last in (("torch", None), ("onnx", Onnx()), ("int8", LowBits())):
+        for name, last in (("torch", None), ("int8", LowBits())):
             steps = () if last is None else (last,)
             runs = run_plan(made.model, images.train, Plan(steps=steps, seed=seed)).runs if steps else made.model
             sample = as_inputs(torch.from_numpy(images.test.inputs[:BATCH].copy()))
@@ -81,7 +81,7 @@ def measure(
 
 def tell(rows: list[dict[str, Any]]) -> None:
     for arm in ARMS:
-        for runtime in ("torch", "onnx", "int8"):
+        for runtime in ("torch", "int8"):
             own = [one for one in rows if (one["arm"], one["runtime"]) == (arm, runtime)]
             if not own:
                 continue
@@ -97,7 +97,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=30)
@@ -109,7 +109,7 @@ def main() -> None:
     held = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     there = {(one["arm"], one["seed"]) for one in held}
     print(kind(describe()), load(), flush=True)
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         for arm in given.only:
             if (arm, seed) in there:
                 continue

@@ -12,10 +12,9 @@ from torch import nn
 
 from selftaught.errors import InputError
 from selftaught.examples import Examples
-from selftaught.plans.asking import DISTIL
 from selftaught.plans.comparison import largest_drop, rates
 from selftaught.plans.execution import Compressed, run_plan
-from selftaught.plans.plan import Balance, Channels, FineTune, Plan
+from selftaught.plans.plan import Balance, Channels, FineTune, Plan, Step
 from selftaught.plans.progress import Decisions
 from selftaught.plans.samples import few_of
 from selftaught.training import Progress, evaluate
@@ -25,6 +24,7 @@ __all__ = ["Rates", "at_risk", "known_rates", "protect"]
 #: Name of a class or group -> (share of right answers, examples).
 Rates = Mapping[str, tuple[float, int]]
 
+DISTIL = 0.5  # half from the dense model, so that its mistakes are not learnt whole
 STEEPNESS = 10.0  # ten points more lost than the mean: e times the weight
 LIMITS = (0.5, 3.0)
 
@@ -132,17 +132,23 @@ def protect(
         return first
     told = once("first training", lambda: _told(first, valid, before, looked_at, column))
     rest = _shorter(tune).model_copy(update={"weights": told["weights"]})
-    balance = () if column else (Balance(),)
-    best: tuple[float, Compressed] | None = None
-    for more in ((rest, *balance), balance):
+
+    def done(*more: Step) -> tuple[float, Compressed]:
+        """Return the plan with further steps behind its fine-tuning, and the largest drop."""
         longer = plan.model_copy(update={"steps": (*steps[: place + 1], *more, *steps[place + 1 :])})
-        made = run_plan(model, train, longer, **{**options, "resume": None if folder else resume}) if more else first
-        if not made.finished:
-            return made
-        found = drop(made.runs)
-        if best is None or found < best[0]:
-            best = (found, made)
-    after, chosen = best or (told["drop"], first)
+        made = run_plan(model, train, longer, **{**options, "resume": None if folder else resume})
+        return drop(made.runs), made
+
+    after, chosen, added = told["drop"], first, tuple[Step, ...]()
+    found, made = done(rest)
+    if not made.finished:
+        return made
+    if found < after:
+        after, chosen, added = found, made, (rest,)
+    if not column:
+        found, made = done(*added, Balance())
+        if found < after:
+            after, chosen = found, made
     accuracy = evaluate(chosen.runs, valid).score
     spent = chosen.seconds / max(first.seconds, 1e-9)
     chosen.notes.append(
@@ -177,16 +183,11 @@ def _ranking(
     plain = run_plan(model, train, Plan(steps=(channels,), seed=plan.seed, column=column), ignore=ignore)
     after = known_rates(plain.model, looked_at, column)
     weights = at_risk(before, after, column=column)
-    best, least = channels, largest_drop(before, after)
-    for one in (
-        channels.model_copy(update={"importance": "taylor"}),
-        channels.model_copy(update={"importance": "taylor", "weights": weights}),
-    ):
-        made = run_plan(model, train, Plan(steps=(one,), seed=plan.seed, column=column), ignore=ignore)
-        found = largest_drop(before, known_rates(made.model, looked_at, column))
-        if found < least:
-            best, least = one, found
-    return best.model_dump(mode="json")
+    other = channels.model_copy(update={"importance": "taylor", "weights": weights})
+    made = run_plan(model, train, Plan(steps=(other,), seed=plan.seed, column=column), ignore=ignore)
+    found = largest_drop(before, known_rates(made.model, looked_at, column))
+    better = other if found < largest_drop(before, after) else channels
+    return better.model_dump(mode="json")
 
 
 def _shorter(tune: FineTune) -> FineTune:
