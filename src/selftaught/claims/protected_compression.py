@@ -80,7 +80,7 @@ def measure(config: ProtectedCompression, part: Part) -> list[dict[str, Any]]:
         shares = rates(before.correct, test)
         rows = []
         for arm in ARMS:
-            tune = FineTune(training=settings(config.tuning, config.lr), distil=0.0 if arm == "plain" else 0.9)
+            tune = FineTune(training=settings(config.tuning, config.lr), distil=0.9 if arm == "distilled" else 0.0)
             steps = Plan(steps=(Channels(ratio=config.ratio, round_to=config.round_to), tune), seed=seed)
             found = protect(dense, train, valid, steps) if arm == "protected" else run_plan(dense, train, steps)
             after = evaluate(found.model, test)

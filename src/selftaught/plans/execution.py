@@ -49,7 +49,7 @@ from selftaught.plans.plan import (
 )
 from selftaught.plans.runtimes import InRuntime, in_onnxruntime
 from selftaught.plans.samples import sample_of
-from selftaught.training import Callback, Masks, Progress, TrainConfig, fit
+from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate, fit
 
 __all__ = ["Compressed", "example_weights", "run_plan"]
 
@@ -339,7 +339,8 @@ def _tune(
         callbacks.append(Masks(state.masks))
     if step.distil:
         teacher = copy.deepcopy(state.dense).eval()
-        callbacks.append(Distillation(teacher, temperature=step.temperature, alpha=step.distil))
+        right = state.train.ids[evaluate(teacher, state.train).correct] if step.distil_on == "right" else None
+        callbacks.append(Distillation(teacher, temperature=step.temperature, alpha=step.distil, only=right))
     found = fit(
         done.model, state.train, step.training, valid=state.valid, callbacks=callbacks, folder=folder, resume=resume,
         weights=example_weights(state.train, step.weights, state.plan.column), on_progress=on_progress,

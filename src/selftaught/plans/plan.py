@@ -111,6 +111,8 @@ class FineTune(Config):
     Args:
         training: how; see `TrainConfig`.
         distil: share of the loss that comes from the dense model, 0 for none.
+        distil_on: "all" examples, or those that the dense model gets "right", so that its mistakes are not taught
+            (after Yan et al., arXiv 2011.09161).
         temperature: of both models' scores in that part.
         weights: name of a class or group -> how much its examples count; 1 where it is not named.
     """
@@ -118,6 +120,7 @@ class FineTune(Config):
     kind: Literal["fine-tune"] = "fine-tune"
     training: TrainConfig = TrainConfig(epochs=5)
     distil: float = Field(default=0.0, ge=0, le=1)
+    distil_on: Literal["all", "right"] = "all"
     temperature: float = Field(default=4.0, gt=0)
     weights: dict[str, float] = Field(default_factory=dict)
 

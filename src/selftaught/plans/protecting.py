@@ -24,7 +24,8 @@ __all__ = ["Rates", "at_risk", "known_rates", "protect"]
 #: Name of a class or group -> (share of right answers, examples).
 Rates = Mapping[str, tuple[float, int]]
 
-DISTIL = 0.5  # half from the dense model, so that its mistakes are not learnt whole
+DISTIL = 0.5  # of the second training, on examples that the dense model gets right
+TEMPERATURE = 2.0
 STEEPNESS = 10.0  # ten points more lost than the mean: e times the weight
 LIMITS = (0.5, 3.0)
 
@@ -120,8 +121,7 @@ def protect(
     place = tunes[0]
     steps = list(plan.steps)
     tune: FineTune = steps[place]  # type: ignore[assignment]
-    steps[place] = tune = tune.model_copy(update={"distil": tune.distil or DISTIL})
-    plan = plan.model_copy(update={"steps": tuple(steps), "column": column})
+    plan = plan.model_copy(update={"column": column})
     channels = next((one for one in steps if isinstance(one, Channels)), None)
     if channels is not None:
         ranked = once("ranking", lambda: _ranking(model, train, plan, channels, before, column, ignore, looked_at))
@@ -131,7 +131,9 @@ def protect(
     if not first.finished:
         return first
     told = once("first training", lambda: _told(first, valid, before, looked_at, column))
-    rest = _shorter(tune).model_copy(update={"weights": told["weights"]})
+    rest = _shorter(tune).model_copy(
+        update={"weights": told["weights"], "distil": DISTIL, "distil_on": "right", "temperature": TEMPERATURE}
+    )
 
     def done(*more: Step) -> tuple[float, Compressed]:
         """Return the plan with further steps behind its fine-tuning, and the largest drop."""
