@@ -108,8 +108,8 @@ def test_what_cannot_be_quantised_is_told() -> None:
         quantise(model, rows, ignore=["00"])
     with pytest.raises(InputError, match="at least one example"):
         quantise(model, rows[:0])
-    with pytest.raises(InputError, match="7 or 8, got 4"):
-        quantise(model, rows, weight_bits=4)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="from 2 to 8, got 9"):
+        quantise(model, rows, weight_bits=9)
     with pytest.raises(InputError, match="NaN or infinite"):
         quantise(model, rows.log())
     broken = nn.Sequential(nn.Linear(4, 2))
