@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
     from selftaught.compress.ranking import masks_of
+    from selftaught.compress.replaced_layers import ReplacedLayer, densify
     from selftaught.compress.rewinding import Ticket, rewind
     from selftaught.compress.scores import prune_weights
+    from selftaught.compress.sparse_linear import SparseLinear
     from selftaught.compress.sparse_training import SET, RigL
     from selftaught.compress.supermask import Supermask, optimise_mask, random_weights
     from selftaught.compress.top_kast import TopKAST
@@ -61,6 +63,9 @@ __all__ = [
     "Gains",
     "Gain",
     "count_multiply_adds",
+    "SparseLinear",
+    "densify",
+    "ReplacedLayer",
 ]
 
 _HOMES = {
@@ -73,8 +78,10 @@ _HOMES = {
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
     "masks_of": "ranking",
+    **dict.fromkeys(("ReplacedLayer", "densify"), "replaced_layers"),
     **dict.fromkeys(("Ticket", "rewind"), "rewinding"),
     "prune_weights": "scores",
+    "SparseLinear": "sparse_linear",
     **dict.fromkeys(("SET", "RigL"), "sparse_training"),
     **dict.fromkeys(("Supermask", "optimise_mask", "random_weights"), "supermask"),
     "TopKAST": "top_kast",

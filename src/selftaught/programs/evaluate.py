@@ -23,7 +23,7 @@ from selftaught.programs.jit import (
     poke64,
     zero_bytes,
 )
-from selftaught.programs.kernel import CONTROL_ID, Kernel, has_wide_registers, load_kernel
+from selftaught.programs.kernel import CONTROL_ID, Kernel, load_kernel
 from selftaught.programs.layout import (
     ALIVE_LANES,
     BEST,
