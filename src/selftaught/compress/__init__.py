@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.layer_choice import Choice, LayerChoice, choose_layers
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
@@ -63,6 +64,9 @@ __all__ = [
     "Gains",
     "Gain",
     "count_multiply_adds",
+    "choose_layers",
+    "Choice",
+    "LayerChoice",
     "SparseLinear",
     "densify",
     "ReplacedLayer",
@@ -74,6 +78,7 @@ _HOMES = {
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
+    **dict.fromkeys(("Choice", "LayerChoice", "choose_layers"), "layer_choice"),
     "reestimate_normalisation": "normalisation",
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),

@@ -20,6 +20,7 @@ __all__ = ["native_lanes", "plans", "run_in_threads", "scratch", "scratch_floats
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "linear": (_POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER, _NUMBER, _POINTER),
+    "planes": (_POINTER, _POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER, _NUMBER, _POINTER),
 }
 _own = threading.local()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,7 @@ class SparseLinear(ReplacedLayer):
         if batch >= 2 * least:
             parts = min(threads, batch // least)
             edges = [batch * k // parts for k in range(parts + 1)]
-            for begin, end in zip(edges[:-1], edges[1:], strict=True):
+            for begin, end in pairwise(edges):
                 calls.append(partial(self._part, self._whole, x[begin:end], out[begin:end], 0, self.out_features))
         else:
             parts = min(threads, len(self._ranges))
@@ -177,7 +178,7 @@ class SparseLinear(ReplacedLayer):
         columns, weights = self.columns.numpy(), self.weights.numpy()
         columns = columns.view(np.uint16 if columns.dtype == np.int16 else np.uint32)
         starts, rows = self.starts.numpy(), self.rows.numpy()
-        for number, (begin, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        for number, (begin, end) in enumerate(pairwise(starts)):
             at = np.tile(rows[number], (end - begin) // self.lanes)
             kept = weights[begin:end] != 0
             dense[at[kept], columns[begin:end][kept]] = weights[begin:end][kept]

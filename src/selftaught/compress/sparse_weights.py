@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,28 +63,29 @@ def slice_weights(weights: NDArray[np.float32], lanes: int, *, blocks: int | Non
     nonzero = int(np.count_nonzero(weights))
     number = column_blocks(rows, columns, nonzero) if blocks is None else blocks
     edges = np.linspace(0, columns, number + 1).astype(np.int64)
-    starts, lines, groups = [0], [], []
+    starts, groups = [0], []
+    lines: list[NDArray[np.int64]] = []
     parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
     size = max(GROUP, -(-rows // MOST_GROUPS))
     size += -size % lanes
     for begin in range(0, rows, size):
         end = min(begin + size, rows)
         first = len(lines)
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             block = weights[begin:end, left:right]
             for order, chosen, values in _slices(block, lanes):
                 lines.append(np.where(order < 0, end, order + begin))
                 parts.append((chosen + left, values))
                 starts.append(starts[-1] + values.size)
         groups.append((first, len(lines), begin, end))
-    kind = np.uint16 if columns <= 1 << 16 else np.uint32
     empty = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+    held = np.concatenate([one.ravel() for one, _ in parts] or [empty[0]])
     return SlicedWeights(
         shape=(rows, columns),
         lanes=lanes,
         starts=np.array(starts, np.int64),
         rows=np.array(lines, np.int32).reshape(-1, lanes),
-        columns=np.concatenate([one.ravel() for one, _ in parts] or [empty[0]]).astype(kind),
+        columns=held.astype(np.uint16) if columns <= 1 << 16 else held.astype(np.uint32),
         weights=np.concatenate([one.ravel() for _, one in parts] or [empty[1]]).astype(np.float32),
         groups=np.array(groups, np.int64).reshape(-1, 4),
         nonzero=nonzero,

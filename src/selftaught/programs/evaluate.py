@@ -73,6 +73,7 @@ from selftaught.programs.layout import (
     WORK_SIZE,
 )  # fmt: skip
 from selftaught.programs.liveness import AFTER, BINARY, CLASSES, REGRESSION, compact, find_live, mix
+from selftaught.programs.machine_code import has_wide_registers
 from selftaught.programs.operators import OUT_TYPE
 from selftaught.programs.program import Program
 from selftaught.programs.tasksets import VALIDATION_BLOCK, TaskSet, aligned
