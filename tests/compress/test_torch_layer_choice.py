@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 
 from selftaught.compress import (  # noqa: E402
     ReplacedLayer,
+    SparseConv2d,
     SparseLinear,
     choose_layers,
     count_multiply_adds,
@@ -198,6 +199,21 @@ def test_shared_layers_are_replaced_everywhere_and_models_that_read_weights_are_
     assert type(choice.model.part) is nn.Linear
 
 
+def test_convolutions_have_a_sparse_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    slower = {SparseLinear: 20.0, CsrLinear: 20.0}
+    clock = Clock(monkeypatch, {nn.Linear: 10.0, nn.Conv2d: 10.0, SparseConv2d: 3.0, **slower})
+    first = nn.Conv2d(3, 8, 3, padding=1).requires_grad_(False)
+    first.weight.mul_(torch.rand(first.weight.shape) < 0.3)
+    model = nn.Sequential(first, nn.Flatten(), layer_of(16, 8 * 36, 0.1))
+    choice = choose_layers(
+        model, torch.randn(2, 3, 6, 6), batch_sizes=(2,), candidates=("sparse", "csr"), rounds=2, clock=clock
+    )
+    assert [one.kind for one in choice.layers] == ["8 x 3 x 3 x 3 convolution", "16 x 288 linear"]
+    assert [one.chosen for one in choice.layers] == ["sparse", "dense"]
+    assert choice.layers[0].left_out == {"csr": "not for convolutions"}
+    assert type(choice.model[0]) is SparseConv2d
+
+
 def test_dense_layers_and_bad_arguments() -> None:
     inputs = torch.randn(2, 6)
     choice = choose_layers(nn.Linear(6, 4), inputs, batch_sizes=(1,), rounds=1)
@@ -206,7 +222,7 @@ def test_dense_layers_and_bad_arguments() -> None:
     assert set(choice.layers[0].seconds) == {"dense"}
     with pytest.raises(InputError, match="a candidate must be one of dense, sparse"):
         choose_layers(nn.Linear(6, 4), inputs, candidates=["spares"])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="no linear layer"):
+    with pytest.raises(InputError, match="no linear layer and no Conv2d"):
         choose_layers(nn.ReLU(), inputs)
     with pytest.raises(InputError, match="at least one example"):
         choose_layers(nn.Linear(6, 4), inputs[:0])

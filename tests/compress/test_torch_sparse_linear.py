@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,14 +232,12 @@ def test_registers_of_any_width_give_the_same(lanes: int, cpu: str | None, monke
 
     if cpu is not None and platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("another processor")
-    module = "selftaught.compress.sparse_linear"
-    for part in ("sparse_text", "sparse_kernel"):  # wider tiles take long to compile for registers that are not there
-        monkeypatch.setattr(f"selftaught.compress.{part}.WIDTHS", (1, 2))
-    monkeypatch.setattr(f"{module}.native_lanes", lambda: lanes)
+    # Wider tiles take long to compile for registers that are not there.
+    monkeypatch.setattr("selftaught.compress.sparse_text.WIDTHS", (1, 2))
+    monkeypatch.setattr("selftaught.compress.sparse_layer.native_lanes", lambda: lanes)
     attributes, sparse = None if cpu is None else "", sparse_code.__wrapped__
-    monkeypatch.setattr(
-        f"{module}.sparse_code", lambda index, lanes: sparse(index, lanes, cpu=cpu, attributes=attributes)
-    )
+    target = partial(sparse, cpu=cpu, attributes=attributes)
+    monkeypatch.setattr("selftaught.compress.sparse_linear.sparse_code", target)
     layer = layer_of(61, 83, 0.3)
     made = SparseLinear(layer)
     for batch in (1, 7, 16, 40, 130):

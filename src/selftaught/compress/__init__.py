@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from selftaught.compress.replaced_layers import ReplacedLayer, densify
     from selftaught.compress.rewinding import Ticket, rewind
     from selftaught.compress.scores import prune_weights
+    from selftaught.compress.sparse_conv import SparseConv2d
     from selftaught.compress.sparse_linear import SparseLinear
     from selftaught.compress.sparse_training import SET, RigL
     from selftaught.compress.supermask import Supermask, optimise_mask, random_weights
@@ -68,6 +69,7 @@ __all__ = [
     "Choice",
     "LayerChoice",
     "SparseLinear",
+    "SparseConv2d",
     "densify",
     "ReplacedLayer",
 ]
@@ -86,6 +88,7 @@ _HOMES = {
     **dict.fromkeys(("ReplacedLayer", "densify"), "replaced_layers"),
     **dict.fromkeys(("Ticket", "rewind"), "rewinding"),
     "prune_weights": "scores",
+    "SparseConv2d": "sparse_conv",
     "SparseLinear": "sparse_linear",
     **dict.fromkeys(("SET", "RigL"), "sparse_training"),
     **dict.fromkeys(("Supermask", "optimise_mask", "random_weights"), "supermask"),

@@ -15,6 +15,7 @@ from torch import nn
 from selftaught.compress.alternative_layers import BlockLinear, CsrLinear, Int8Linear, RowsLinear
 from selftaught.compress.gains import LEAST_GAIN, Gains, measure_gains
 from selftaught.compress.replaced_layers import ReplacedLayer, replace_layers
+from selftaught.compress.sparse_conv import SparseConv2d
 from selftaught.compress.sparse_linear import SparseLinear
 from selftaught.errors import InputError, SelftaughtError, require_one_of
 from selftaught.training.costs import time_in_turns
@@ -120,7 +121,7 @@ def choose_layers(
     threads: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:
-    """Measure each linear layer in several forms on the inputs it gets, and put the fastest of each in place.
+    """Measure linear layers and convolutions in several forms on the inputs they get, and put the fastest in place.
 
     All forms of a layer are timed in turns, and dense twice: what its two times differ by is noise, and a form that is
     not faster than dense by more, or by less than 1.1 times, is not taken. Then the whole model is measured with the
@@ -131,8 +132,8 @@ def choose_layers(
         model: in float32 on the CPU; left as it was.
         example_inputs: (n, ...), as the model takes them; repeated to fill a batch.
         batch_sizes: that count; a layer's gain is the geometric mean over them.
-        candidates: "dense" (always there), "sparse" (`SparseLinear`), "csr", "bsr" (blocks of 16),
-            "rows" (all-zero rows and columns taken out), "int8".
+        candidates: "dense" (always there) and "sparse" (`SparseLinear`, `SparseConv2d`); for linear layers also "csr",
+            "bsr" (blocks of 16), "rows" (all-zero rows and columns taken out) and "int8".
         exact: leave out what changes outputs by more than rounding (int8).
         rounds: of timing, after two that are not measured.
         threads: of torch, while it measures.
@@ -140,7 +141,7 @@ def choose_layers(
 
     Raises:
         InputError: an unknown candidate, no example input, a number below 1, a model that is not on the CPU, or one
-            that has no linear layer or runs none.
+            that has no linear layer or convolution, or runs none.
 
     >>> layer = nn.Linear(64, 64).requires_grad_(False)
     >>> _ = layer.weight.masked_fill_(torch.rand(64, 64) < 0.9, 0.0)
@@ -159,13 +160,13 @@ def choose_layers(
         raise InputError(f"layers are chosen for the CPU, but the model is on {model_device(model)}; move it: .cpu()")
     sizes = tuple(batch_sizes)
     own = copy.deepcopy(model).eval()
-    layers = {name: one for name, one in own.named_modules() if type(one) is nn.Linear and not _watched(one)}
+    layers = {name: one for name, one in own.named_modules() if type(one) in _MAKERS and not _watched(one)}
     if not layers:
-        raise InputError("the model has no linear layer: there is nothing to choose")
+        raise InputError("the model has no linear layer and no Conv2d: there is nothing to choose")
     with limited_threads(threads), torch.inference_mode(), own_random_state(model_device(own)):
         given = [_inputs_of_layers(own, layers, _filled(example_inputs, size)) for size in sizes]
         if not any(given):
-            raise InputError("the model runs none of its linear layers on the example inputs")
+            raise InputError("the model runs none of its linear layers and convolutions on the example inputs")
         found, forms = [], {}
         for name, layer in layers.items():
             inputs = [one[name] for one in given if name in one]
@@ -255,20 +256,20 @@ def _inputs_of_layers(
 
 
 def _forms(
-    layer: nn.Linear, candidates: Sequence[str], exact: bool
+    layer: nn.Module, candidates: Sequence[str], exact: bool
 ) -> tuple[dict[str, nn.Module], dict[str, str]]:
     """Return the forms that a layer can take, and why it cannot take the others."""
-    weight = layer.weight
+    weight, makers = layer.get_parameter("weight"), _MAKERS[type(layer)]
     density = int(torch.count_nonzero(weight)) / max(weight.numel(), 1)
     made: dict[str, nn.Module] = {"dense": layer}
     left_out: dict[str, str] = {}
     for name in candidates:
         if name == "dense":
             continue
-        why = _reason(name, weight, density, exact)
+        why = _reason(name, weight, density, exact) if name in makers else "not for convolutions"
         if not why:
             try:
-                made[name] = _MAKERS[name](layer)
+                made[name] = makers[name](layer)
             except SelftaughtError as error:
                 why = str(error)
         if why:
@@ -291,14 +292,17 @@ def _reason(name: str, weight: torch.Tensor, density: float, exact: bool) -> str
     return ""
 
 
-_MAKERS: dict[str, Callable[[Any], ReplacedLayer]] = {
-    "sparse": SparseLinear, "csr": CsrLinear, "bsr": BlockLinear, "rows": RowsLinear, "int8": Int8Linear,
+_MAKERS: dict[type[nn.Module], dict[str, Callable[[Any], ReplacedLayer]]] = {
+    nn.Linear: {
+        "sparse": SparseLinear, "csr": CsrLinear, "bsr": BlockLinear, "rows": RowsLinear, "int8": Int8Linear,
+    },
+    nn.Conv2d: {"sparse": SparseConv2d},
 }  # fmt: skip
 
 
 def _measured(
     name: str,
-    layer: nn.Linear,
+    layer: nn.Module,
     made: dict[str, nn.Module],
     left_out: dict[str, str],
     inputs: list[torch.Tensor],
@@ -324,8 +328,9 @@ def _measured(
         noise = max(noise, again / least["dense"], least["dense"] / again)
         seconds = {form: (*seconds[form], value) for form, value in least.items()}
     best = max(seconds, key=lambda form: _gain(seconds, form))
-    kind = f"{layer.out_features} x {layer.in_features} linear"
-    density = int(torch.count_nonzero(layer.weight)) / max(layer.weight.numel(), 1)
+    weight = layer.get_parameter("weight")
+    kind = f"{' x '.join(map(str, weight.shape))} {'linear' if weight.dim() == 2 else 'convolution'}"
+    density = int(torch.count_nonzero(weight)) / max(weight.numel(), 1)
     chosen = best if _gain(seconds, best) > max(LEAST_GAIN, noise) else "dense"
     return LayerChoice(name, kind, density, seconds, left_out, differences, noise, chosen)
 

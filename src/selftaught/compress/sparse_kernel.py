@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selftaught.compress.sparse_text import ADDRESSES, PLAN, WIDTHS, Index, module_text
+from selftaught.compress import sparse_text
+from selftaught.compress.sparse_conv_text import conv_text
+from selftaught.compress.sparse_linear_text import linear_text
+from selftaught.compress.sparse_text import ADDRESSES, PLAN, Index
 from selftaught.programs.machine_code import MachineCode, has_wide_registers, load_machine_code
 
 __all__ = ["native_lanes", "plans", "run_in_threads", "scratch", "scratch_floats", "sparse_code", "sparse_function"]
@@ -34,7 +37,8 @@ def native_lanes() -> int:
 @cache
 def sparse_code(index: Index, lanes: int, *, cpu: str | None = None, attributes: str | None = None) -> MachineCode:
     """Return the kernels for one kind of index, compiled at first use and cached on disk."""
-    return load_machine_code(module_text(index, lanes), f"sparse_{index}_l{lanes}", cpu=cpu, attributes=attributes)
+    text = conv_text(lanes) if index == "places32" else linear_text(index, lanes)
+    return load_machine_code(text, f"sparse_{index}_l{lanes}", cpu=cpu, attributes=attributes)
 
 
 def sparse_function(code: MachineCode, name: str) -> Callable[..., None]:
@@ -60,7 +64,7 @@ def scratch_floats(inputs: int, rows: int, batch: int, lanes: int) -> int:
     """Return how many floats a call needs beside its inputs and outputs: a tile of both, and a row to spare."""
     if batch == 1:
         return rows + 1
-    width = max(w for w in WIDTHS if w == 1 or 4 * batch >= 3 * w * lanes)
+    width = max(w for w in sparse_text.WIDTHS if w == 1 or 4 * batch >= 3 * w * lanes)
     return (inputs + rows + 1) * width * lanes
 
 
@@ -78,7 +82,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="sparse")
 
 
-def run_in_threads(calls: list[Callable[[], None]], threads: int) -> None:
+def run_in_threads(calls: Sequence[Callable[[], None]], threads: int) -> None:
     """Make calls, all but the first in threads that wait for work; an error of any of them is raised."""
     waiting: list[Future[Any]] = [_pool(threads - 1).submit(one) for one in calls[1:]]
     try:

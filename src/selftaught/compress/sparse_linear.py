@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from selftaught.compress.replaced_layers import ReplacedLayer
-from selftaught.compress.sparse_kernel import (
-    native_lanes,
-    plans,
-    run_in_threads,
-    scratch,
-    scratch_floats,
-    sparse_code,
-    sparse_function,
-)
-from selftaught.compress.sparse_weights import slice_weights
+from selftaught.compress.sparse_kernel import run_in_threads, scratch, scratch_floats, sparse_code, sparse_function
+from selftaught.compress.sparse_layer import WORTH_A_THREAD, SparseLayer
 from selftaught.errors import InputError
 
 __all__ = ["SparseLinear"]
 
-#: Multiply-adds below which a second thread costs more than it gives.
-WORTH_A_THREAD = 2_000_000
 
-
-class SparseLinear(ReplacedLayer):
+class SparseLinear(SparseLayer):
     """A linear layer that multiplies with its non-zero weights only.
 
     The weights lie in slices of rows of nearly equal length (SELL-C-sigma, arXiv 1307.6209) with the numbers of their
@@ -54,37 +40,11 @@ class SparseLinear(ReplacedLayer):
     True
     """
 
-    kind = "sparse"
-    starts: torch.Tensor
-    rows: torch.Tensor
-    columns: torch.Tensor
-    weights: torch.Tensor
-    bias: torch.Tensor
-    groups: torch.Tensor
-
     def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
         if not isinstance(layer, nn.Linear):
             raise InputError(f"a sparse linear layer is made from a torch.nn.Linear, got {type(layer).__name__}")
-        weight = layer.weight.detach()
-        if weight.dtype is not torch.float32 or not weight.is_cpu:
-            raise InputError(
-                f"sparse layers are float32 on the CPU, got a weight of {weight.dtype} on {weight.device.type}; "
-                "convert the model with .float().cpu()"
-            )
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.has_bias = layer.bias is not None
-        self.lanes = native_lanes()
-        laid = slice_weights(weight.numpy(), self.lanes)
-        self.nonzero = laid.nonzero
-        for name in ("starts", "rows", "weights", "groups"):
-            self.register_buffer(name, torch.from_numpy(getattr(laid, name)))
-        signed = laid.columns.view(np.int16 if laid.columns.dtype == np.uint16 else np.int32)
-        self.register_buffer("columns", torch.from_numpy(signed))
-        bias = layer.bias.detach().clone() if self.has_bias else torch.zeros(self.out_features)
-        self.register_buffer("bias", bias)
-        self.train(layer.training)
-        self._call: Callable[..., None] | None = None
+        super().__init__(layer.weight.detach(), layer.bias, training=layer.training)
+        self.out_features, self.in_features = self.shape
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return inputs @ weight.T + bias.
@@ -111,7 +71,7 @@ class SparseLinear(ReplacedLayer):
             call = self._call = self._prepared()
         threads = torch.get_num_threads()
         if threads > 1 and self.nonzero * batch >= WORTH_A_THREAD:
-            self._forward_in_threads(x, out, threads)
+            self._forward_in_threads(call, x, out, threads)
         else:
             call(
                 self._whole, x.data_ptr(), 4 * x.stride(0), batch, out.data_ptr(), 4 * self.out_features,
@@ -119,72 +79,47 @@ class SparseLinear(ReplacedLayer):
             )  # fmt: skip
         return out
 
-    def _forward_in_threads(self, x: torch.Tensor, out: torch.Tensor, threads: int) -> None:
+    def _forward_in_threads(self, call: Callable[..., None], x: torch.Tensor, out: torch.Tensor, threads: int) -> None:
         """Share the batch among threads where each gets a tile, else the groups of rows."""
-        batch = len(x)
-        least = 4 * self.lanes
-        calls: list[Callable[[], None]] = []
+        batch, least = len(x), 4 * self.lanes
         if batch >= 2 * least:
             parts = min(threads, batch // least)
             edges = [batch * k // parts for k in range(parts + 1)]
-            for begin, end in pairwise(edges):
-                calls.append(partial(self._part, self._whole, x[begin:end], out[begin:end], 0, self.out_features))
+            calls = [
+                partial(self._part, call, self._whole, x[begin:end], out[begin:end], 0, self.out_features)
+                for begin, end in pairwise(edges)
+            ]
         else:
-            parts = min(threads, len(self._ranges))
-            for k, (_, _, begin, end) in enumerate(self._ranges):
-                plan = self._whole + (k + 1) * self._plans.strides[0]
-                calls.append(partial(self._part, plan, x, out, int(begin), int(end - begin)))
-        run_in_threads(calls, max(2, parts))
+            parts = min(threads, len(self.groups))
+            calls = [
+                partial(self._part, call, self._whole + (k + 1) * self._plans.strides[0], x, out, begin, end - begin)
+                for k, (_, _, begin, end) in enumerate(self.groups.tolist())
+            ]
+        run_in_threads(calls, parts)
 
-    def _part(self, plan: int, x: torch.Tensor, out: torch.Tensor, begin: int, rows: int) -> None:
-        floats = scratch_floats(self.in_features, rows, len(x), self.lanes)
-        call = self._call or self._prepared()
+    def _part(
+        self, call: Callable[..., None], plan: int, x: torch.Tensor, out: torch.Tensor, begin: int, rows: int
+    ) -> None:
         call(
             plan, x.data_ptr(), 4 * x.stride(0), len(x), out.data_ptr() + 4 * begin, 4 * self.out_features,
-            scratch(floats),
+            scratch(scratch_floats(self.in_features, rows, len(x), self.lanes)),
         )  # fmt: skip
 
     def _prepared(self) -> Callable[..., None]:
         """Note where the buffers are, and return the kernel."""
-        wide = self.columns.dtype is torch.int32
-        self._spare = np.zeros(self.lanes, np.float32)
-        parts = {name: getattr(self, name).data_ptr() for name in ("starts", "rows", "columns", "weights", "bias")}
-        self._ranges = self.groups.numpy()
-        whole = np.array([[0, len(self.starts) - 1, 0, self.out_features]], np.int64)
-        self._plans = plans(
-            {**parts, "spare": self._spare.ctypes.data}, np.concatenate([whole, self._ranges]), self.in_features
-        )
+        self._plans = self._plans_for(self.columns.data_ptr(), self.in_features)
         self._whole = int(self._plans.ctypes.data)
-        return sparse_function(sparse_code("columns32" if wide else "columns16", self.lanes), "linear")
-
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> SparseLinear:
-        super()._apply(fn, recurse)
-        self._call = None  # the buffers may have moved
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        for name in ("_plans", "_spare", "_ranges", "_whole"):
-            state.pop(name, None)
-        return {**state, "_call": None}
+        index = "columns32" if self.columns.dtype is torch.int32 else "columns16"
+        return sparse_function(sparse_code(index, self.lanes), "linear")
 
     @torch.no_grad()
     def plain(self) -> nn.Linear:
         """Return the plain layer, with its zeros."""
         layer = nn.Linear(self.in_features, self.out_features, bias=self.has_bias, device="meta").to_empty(device="cpu")
+        layer.weight.copy_(self._matrix())
         if self.has_bias:
             layer.bias.copy_(self.bias)
-        dense = np.zeros((self.out_features + 1, self.in_features), np.float32)
-        columns, weights = self.columns.numpy(), self.weights.numpy()
-        columns = columns.view(np.uint16 if columns.dtype == np.int16 else np.uint32)
-        starts, rows = self.starts.numpy(), self.rows.numpy()
-        for number, (begin, end) in enumerate(pairwise(starts)):
-            at = np.tile(rows[number], (end - begin) // self.lanes)
-            kept = weights[begin:end] != 0
-            dense[at[kept], columns[begin:end][kept]] = weights[begin:end][kept]
-        layer.weight.copy_(torch.from_numpy(dense[:-1]))
         return layer
 
     def extra_repr(self) -> str:
-        share = self.nonzero / max(1, self.in_features * self.out_features)
-        return f"{self.in_features}, {self.out_features}, bias={self.has_bias}, density={share:.3f}"
+        return f"{self.in_features}, {self.out_features}, bias={self.has_bias}, density={self._share():.3f}"
