@@ -16,6 +16,7 @@ from selftaught.claims import (
     few_examples_invite_noise,
     invention,
     lanes_pay,
+    layer_for_sparse,
     layer_rejection,
     layer_search_beats_random,
     linear_from_nothing,
@@ -23,7 +24,10 @@ from selftaught.claims import (
     nb201_budget,
     nonlinear_setup,
     small_batch_layer,
+    sparse_starts,
+    supermask,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -52,6 +56,10 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    sparse_starts,
+    supermask,
+    layer_for_sparse,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
