@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
-    from selftaught.compress.layer_choice import Choice, LayerChoice, choose_layers
     from selftaught.compress.instability import Cut, Instability
+    from selftaught.compress.layer_choice import Choice, LayerChoice, choose_layers
     from selftaught.compress.normalisation import reestimate_normalisation
     from selftaught.compress.onnx_export import OnnxExport, export_onnx
     from selftaught.compress.onnx_runtime import OnnxModel, load_onnx

@@ -27,6 +27,8 @@ class ReplacedLayer(nn.Module):
         """Return the plain layer that it stands for."""
 
     def _checked(self, inputs: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_exporting():
+            raise InputError(f"a {self.kind} layer is for this machine and cannot be exported; export densify(model)")
         if inputs.dtype is not torch.float32 or not inputs.is_cpu:
             raise InputError(
                 f"a {self.kind} layer takes float32 on the CPU, got {str(inputs.dtype).removeprefix('torch.')} on "
