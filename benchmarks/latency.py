@@ -5,8 +5,10 @@
 *Linear*: a layer of 1024 x 1024 at several densities, as zeros in a dense matrix, torch's and SciPy's sparse rows,
 torch's blocks, this library's kernel, fewer rows, 8-bit integers, bfloat16 and onnxruntime. *Network*: the reference
 network with masks, with half of its channels, and with sparse layers, in torch and in onnxruntime. All forms of a batch
-size take turns, dense twice; times are CPU seconds of the one thread, ratios are to dense in the same run. What is
-timed does not depend on the values, so weights and inputs are drawn. torch.compile is left out: it needs a C++ compiler.
+size take turns, dense twice. In its turn a form is called twice and the second call is timed, in CPU seconds of the one
+thread: so each finds its own weights as near as they can be, not those that the form before it left in the caches.
+What is timed does not depend on the values, so weights and inputs are drawn. torch.compile is left out: it needs a C++
+compiler.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from selftaught.compress.alternative_layers import BlockLinear, CsrLinear, Int8L
 from selftaught.compress.replaced_layers import replace_layers
 from selftaught.examples import Examples
 from selftaught.seeds import rng_for
-from selftaught.training import small_cnn, time_in_turns
+from selftaught.training import small_cnn
 from selftaught.training.devices import limited_threads
 from selftaught.writing import write_atomically
 
@@ -214,8 +216,7 @@ def timed(forms: Sequence[Form], rounds: int, keys: Mapping[str, Any]) -> list[d
     differences = [_difference(one) for one in forms]
     before = load()[:1]
     with torch.inference_mode():
-        cases = {str(k): one.call for k, one in enumerate(forms)}
-        seconds = list(time_in_turns(cases, rounds=rounds, clock=time.thread_time).values())
+        seconds = _in_turns([one.call for one in forms], rounds)
     dense, again = seconds[0], seconds[-1]
     noise = max(min(dense) / min(again), min(again) / min(dense))
     own = next((times for one, times in zip(forms, seconds, strict=True) if one.name == "onnxruntime"), dense)
@@ -235,6 +236,18 @@ def timed(forms: Sequence[Form], rounds: int, keys: Mapping[str, Any]) -> list[d
         said = f"{1e6 * min(times):>10,.1f} us {ratio:7.2f} x  {form.name} {form.density:.3g}"
         print(f"  {keys['batch']:>4} {said}", flush=True)
     return rows
+
+
+def _in_turns(calls: Sequence[Call], rounds: int) -> list[list[float]]:
+    """Return the seconds of the second of two calls, for each form and round."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, found in zip(calls, seconds, strict=True):
+            call()
+            began = time.thread_time()
+            call()
+            found.append(time.thread_time() - began)
+    return seconds
 
 
 def _difference(form: Form) -> float | None:
