@@ -11,7 +11,8 @@ from torch import nn
 from selftaught.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from selftaught.training.run import Run
+    from selftaught.training.batches import Batch
+    from selftaught.training.run import ForwardPass, Run
 
 __all__ = [
     "Callback", "DropoutSchedule", "EarlyStopping", "Ema", "Masks", "StochasticDepth", "refuse_later_averages",
@@ -28,8 +29,16 @@ class Callback:
     def on_start(self, run: Run) -> None:
         """Called once, on the device, in training mode, before a checkpoint is loaded."""
 
+    def change_batch(self, run: Run, batch: Batch) -> Batch:
+        """Called first in a step, before the batch is augmented; what it returns is what the step sees."""
+        return batch
+
     def before_step(self, run: Run) -> None:
         """Called before each forward pass."""
+
+    def change_loss(self, run: Run, seen: ForwardPass, value: torch.Tensor) -> torch.Tensor:
+        """Called after the forward pass with the loss so far; what it returns is what is lowered."""
+        return value
 
     def after_backward(self, run: Run) -> None:
         """Called when the gradients are there, before they are clipped and used."""
