@@ -11,9 +11,13 @@ from selftaught.claims import (
     class_pairs,
     compound_scaling,
     controller_beats_random,
+    distil_keeps_tail,
+    early_exit,
     efficientnet_table,
     evolution_beats_random,
     few_examples_invite_noise,
+    generalisation_stability,
+    gradient_flow,
     invention,
     lanes_pay,
     layer_rejection,
@@ -54,6 +58,10 @@ _MODULES = (
     layer_search_beats_random,
     transplant,
     uneven_training,
+    distil_keeps_tail,
+    generalisation_stability,
+    early_exit,
+    gradient_flow,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
