@@ -42,12 +42,12 @@ class EarlyExitPays:
     data: str = "digits"
     train: int = 900
     valid: int = 400
-    blocks: int = 6
+    blocks: int = 8
     exits: tuple[int, ...] = (1, 3)
     shallow: tuple[int, ...] = (2, 4)
-    width: int = 24
-    timed: int = 60
-    rounds: int = 5
+    width: int = 32
+    timed: int = 30
+    rounds: int = 15
     lr: float = 0.003
     seed: int = 0
 
@@ -131,7 +131,7 @@ def measure(config: EarlyExitPays, part: Part) -> list[dict[str, Any]]:
     return [
         {
             "arm": arm, "seed": seed, "accuracy": accuracy[arm], "multiply_adds": shares[arm],
-            "left": float((exits < len(config.exits)).mean()), "seconds": each[arm if arm in each else "exits"],
+            "left": float((exits < len(config.exits)).mean()), "time": each[arm if arm in each else "exits"],
         }
         for arm in accuracy
     ]  # fmt: skip
@@ -147,14 +147,14 @@ def judge(rows: Sequence[Row]) -> Verdict:
     ]  # fmt: skip
     nearest = {}
     for s in seeds:
-        own = found["exits", s]["seconds"]
+        own = found["exits", s]["time"]
         shallow = [row for (arm, seed), row in sorted(found.items()) if seed == s and arm.startswith("shallow")]
-        nearest[s] = min(shallow, key=lambda row, own=own: abs(math.log(row["seconds"] / own)))  # type: ignore[misc]
+        nearest[s] = min(shallow, key=lambda row, own=own: abs(math.log(row["time"] / own)))  # type: ignore[misc]
 
     def ahead(other: str) -> list[float]:
         return [found["exits", s]["accuracy"] - found[other, s]["accuracy"] for s in seeds]
 
-    faster = [found["whole", s]["seconds"] / found["exits", s]["seconds"] for s in seeds]
+    faster = [found["whole", s]["time"] / found["exits", s]["time"] for s in seeds]
     verdict = combine(
         [
             gain(f"accuracy, exits minus the whole network, at least {-LOST:+.3f}", ahead("whole"), margin=-LOST),
@@ -171,7 +171,7 @@ def judge(rows: Sequence[Row]) -> Verdict:
     told = []
     arms = {arm: [found[arm, s] for s in seeds] for arm in ARMS} | {"shallow": list(nearest.values())}
     for arm, own_rows in arms.items():
-        means = [sum(row[what] for row in own_rows) / len(seeds) for what in ("accuracy", "multiply_adds", "seconds")]
+        means = [sum(row[what] for row in own_rows) / len(seeds) for what in ("accuracy", "multiply_adds", "time")]
         told.append(f"{arm} {means[0]:.4f}, {means[1]:.2f}, {means[2] * 1e3:.2f} ms")
     left = sum(found["exits", s]["left"] for s in seeds) / len(seeds)
     line = f"accuracy, multiply-adds, time, not part of the rule: {'; '.join(told)}; {left:.0%} leave early"
@@ -188,7 +188,7 @@ CLAIM = Claim(
     source="Teerapittayanon, McDanel and Kung, arXiv 1709.01686.",
     control="the whole network; random exits at the same rates; a shallow network of the nearest time",
     scales={
-        "tiny": Scale(EarlyExitPays(seeds=5, epochs=10), 60),
+        "tiny": Scale(EarlyExitPays(seeds=5, epochs=6), 60),
         "small": Scale(
             EarlyExitPays(
                 seeds=6, epochs=15, data="cifar10", train=8000, valid=2000, width=48, timed=200,

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from selftaught.compress.gradual import GradualPruning
     from selftaught.compress.instability import Cut, Instability
     from selftaught.compress.normalisation import reestimate_normalisation
+    from selftaught.compress.onnx_export import OnnxExport, export_onnx
+    from selftaught.compress.onnx_runtime import OnnxModel, load_onnx
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
+    from selftaught.compress.quantising import Quantised, quantise
     from selftaught.compress.ranking import masks_of
     from selftaught.compress.rewinding import Ticket, rewind
     from selftaught.compress.scores import prune_weights
@@ -88,6 +91,12 @@ __all__ = [
     "PrunedChannels",
     "channel_groups",
     "ChannelGroup",
+    "quantise",
+    "Quantised",
+    "export_onnx",
+    "OnnxExport",
+    "load_onnx",
+    "OnnxModel",
     "measure_gains",
     "Gains",
     "Gain",
@@ -109,8 +118,11 @@ _HOMES = {
     "GradualPruning": "gradual",
     **dict.fromkeys(("Cut", "Instability"), "instability"),
     "reestimate_normalisation": "normalisation",
+    **dict.fromkeys(("OnnxExport", "export_onnx"), "onnx_export"),
+    **dict.fromkeys(("OnnxModel", "load_onnx"), "onnx_runtime"),
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
+    **dict.fromkeys(("Quantised", "quantise"), "quantising"),
     "masks_of": "ranking",
     **dict.fromkeys(("Ticket", "rewind"), "rewinding"),
     "prune_weights": "scores",

@@ -14,7 +14,7 @@ from selftaught.compress.ranking import Ranking, masks_of
 from selftaught.compress.scores import random_scores
 from selftaught.errors import InputError, require_one_of
 from selftaught.seeds import seed_for
-from selftaught.training.callbacks import Masks
+from selftaught.training.callbacks import EarlyStopping, Masks
 
 if TYPE_CHECKING:
     from selftaught.training.run import Run
@@ -42,7 +42,8 @@ class GradualPruning(Masks):
         allow_collapse: let a layer lose all its weights.
 
     Raises:
-        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few.
+        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few, or there
+            is early stopping.
 
     >>> GradualPruning(0.1, every=10).every
     10
@@ -160,8 +161,11 @@ def planned_steps(run: Run, purpose: str) -> int:
     """Return the steps that a run plans to take.
 
     Raises:
-        InputError: its budget is time, or nobody knows the length of its data.
+        InputError: its budget is time, nobody knows the length of its data, or another callback may end it before and
+            go back to weights of other masks.
     """
+    if any(isinstance(one, EarlyStopping) for one in run.callbacks):
+        raise InputError(f"{purpose} follows a plan over the whole run; leave out EarlyStopping")
     if run.total_steps is None:
         raise InputError(f"{purpose} needs a number of planned steps; give a budget in steps or epochs, not seconds")
     return run.total_steps

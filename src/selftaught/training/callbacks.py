@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from selftaught.training.batches import Batch
     from selftaught.training.run import ForwardPass, Run
 
-__all__ = ["Callback", "DropoutSchedule", "EarlyStopping", "Ema", "Masks", "StochasticDepth"]
+__all__ = [
+    "Callback", "DropoutSchedule", "EarlyStopping", "Ema", "Masks", "StochasticDepth", "refuse_later_averages",
+]  # fmt: skip
 
 
 class Callback:
@@ -121,12 +123,27 @@ class Ema(Callback):
             one.copy_(state[name])
 
 
+def refuse_later_averages(callback: Callback, run: Run) -> None:
+    """Check that no callback after this one puts averages in place of the weights that this one has made sparse.
+
+    Raises:
+        InputError: one does.
+    """
+    if any(isinstance(one, Ema) for one in run.callbacks[run.callbacks.index(callback) + 1 :]):
+        raise InputError(f"list Ema before {type(callback).__name__}, so that the averages are made sparse too")
+
+
 class Masks(Callback):
     """Keep weights at zero where a mask is zero: gradient times mask before the step, weight times mask after it.
+
+    Averages and weights that other callbacks, listed before it, put in their place are masked as well.
 
     Args:
         masks: name of a parameter -> zeros and ones of its shape, or a truth each. A parameter that is shared has one
             mask for all its uses.
+
+    Raises:
+        InputError: in `fit`, there is no such parameter, a shape differs, or an Ema is listed after it.
     """
 
     def __init__(self, masks: Mapping[str, torch.Tensor]) -> None:
@@ -134,6 +151,7 @@ class Masks(Callback):
         self._held: list[tuple[nn.Parameter, torch.Tensor]] = []
 
     def on_start(self, run: Run) -> None:
+        refuse_later_averages(self, run)
         named = dict(run.model.named_parameters())
         for name, mask in self.masks.items():
             if name not in named:
@@ -166,6 +184,12 @@ class Masks(Callback):
                 parameter.grad.mul_(mask)
 
     def after_step(self, run: Run) -> None:
+        self.apply()
+
+    def before_evaluation(self, run: Run) -> None:
+        self.apply()
+
+    def on_end(self, run: Run) -> None:
         self.apply()
 
     def state(self) -> dict[str, torch.Tensor]:
