@@ -42,10 +42,10 @@ class EarlyExitPays:
     data: str = "digits"
     train: int = 900
     valid: int = 400
-    blocks: int = 8
+    blocks: int = 6
     exits: tuple[int, ...] = (1, 3)
     shallow: tuple[int, ...] = (2, 4)
-    width: int = 32
+    width: int = 48
     timed: int = 30
     rounds: int = 15
     lr: float = 0.003
@@ -80,7 +80,7 @@ def measure(config: EarlyExitPays, part: Part) -> list[dict[str, Any]]:
     ends = (config.train, config.train + config.valid, config.train + config.valid + 2000)
     train, valid, test = (data.take(order[a:b]) for a, b in zip((0, *ends), ends, strict=False))
     inputs = as_inputs(torch.from_numpy(test.inputs[: config.timed].copy()))
-    settings = TrainConfig(epochs=config.epochs, batch_size=64, optimiser=AdamW(lr=config.lr), seed=seed, device="cpu")
+    settings = TrainConfig(epochs=config.epochs, batch_size=32, optimiser=AdamW(lr=config.lr), seed=seed, device="cpu")
 
     def deep(blocks: int) -> nn.Sequential:
         with own_random_state(torch.device("cpu"), seed_for(seed, "weights", blocks)):
@@ -188,15 +188,15 @@ CLAIM = Claim(
     source="Teerapittayanon, McDanel and Kung, arXiv 1709.01686.",
     control="the whole network; random exits at the same rates; a shallow network of the nearest time",
     scales={
-        "tiny": Scale(EarlyExitPays(seeds=5, epochs=6), 60),
+        "tiny": Scale(EarlyExitPays(seeds=5, epochs=4), 60),
         "small": Scale(
             EarlyExitPays(
-                seeds=6, epochs=15, data="cifar10", train=8000, valid=2000, width=48, timed=200,
+                seeds=6, epochs=15, data="cifar10", train=8000, valid=2000, blocks=8, timed=200,
             ), 10000,
         ),
         "full": Scale(
             EarlyExitPays(
-                seeds=12, epochs=60, data="cifar10", train=8000, valid=2000, width=64, timed=500,
+                seeds=12, epochs=60, data="cifar10", train=8000, valid=2000, blocks=8, width=64, timed=500,
             ), 120000,
         ),
     },
