@@ -104,6 +104,26 @@ def liveness(state: str) -> Rows:
     return [{**row, "different": 0} for row in ratios("reproduced", kind="a") + ratios(state, kind="b")]
 
 
+def sparse_speeds(state: str) -> Rows:
+    told = {"csr_ratio": 0.7, "dense_ratio": 1.0, "different": False}
+    return [{**row, **told} for row in ratios("reproduced", batch=1) + ratios(state, batch=32)]
+
+
+def masked_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 1.0, "refuted": 1.5, "inconclusive": 1.1}[state]
+    spread = (-0.02, 0.02, 0.0, -0.01, 0.01, 0.0)
+    return [
+        {"network": name, "seed": k, "theoretical": 10.0, "ratio": centre + one, "labelled": True}
+        for name, centre in (("a", 1.0), ("b", ratio)) for k, one in enumerate(spread)
+    ]  # fmt: skip
+
+
+def smaller_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 3.8, "refuted": 2.0, "inconclusive": 3.0}[state]
+    told = {"least": 3.0, "most": 5.0, "theoretical": 3.7, "masked_ratio": 1.0}
+    return [{**told, "seed": k, "ratio": ratio * one} for k, one in enumerate((0.9, 1.1, 1.0, 0.95, 1.05, 1.0))]
+
+
 def compared(state: str) -> Rows:
     lead = {"reproduced": 0.3, "refuted": -0.3, "inconclusive": 0.0}[state]
     spread = (-0.1, 0.1, 0.0, -0.05, 0.05, 0.0)
@@ -331,6 +351,9 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "gradient-flow": flows,
     "sparse-starts": sparse,
     "supermask": supermasks,
+    "sparse-kernel": sparse_speeds,
+    "masked-is-not-faster": masked_speeds,
+    "structured-is-faster": smaller_speeds,
     "layer-for-sparse": sparse_layers,
 }
 
@@ -367,6 +390,27 @@ def test_liveness_that_changes_a_meaning_refutes_its_claim() -> None:
     verdict = CLAIMS["liveness-pays"].judge(rows)
     assert verdict.status == "refuted"
     assert "1 programs mean something else" in verdict.findings[-1]
+
+
+def test_a_sparse_layer_that_computes_something_else_refutes_its_claim() -> None:
+    rows = sparse_speeds("reproduced")
+    rows[3]["different"] = True
+    verdict = CLAIMS["sparse-kernel"].judge(rows)
+    assert verdict.status == "refuted"
+    assert any("1 layers give other outputs" in line for line in verdict.findings)
+
+
+def test_masks_that_slow_down_or_are_not_labelled_are_not_the_claim() -> None:
+    slow = [{**row, "ratio": row["ratio"] - 0.4} for row in masked_speeds("reproduced")]
+    assert CLAIMS["masked-is-not-faster"].judge(slow).status == "refuted"
+    rows = masked_speeds("reproduced")
+    rows[0]["labelled"] = False
+    assert CLAIMS["masked-is-not-faster"].judge(rows).status == "inconclusive"
+
+
+def test_channels_that_gain_more_than_claimed_are_told() -> None:
+    rows = [{**row, "ratio": 2 * row["ratio"]} for row in smaller_speeds("reproduced")]
+    assert CLAIMS["structured-is-faster"].judge(rows).status == "refuted"
 
 
 def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -> None:

@@ -27,6 +27,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
     "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
+    "sparse-kernel": {"seeds": 1, "size": 64, "rounds": 1},
+    "masked-is-not-faster": {"seeds": 1, "widths": (16, 16), "batch": 2, "rounds": 1},
+    "structured-is-faster": {"seeds": 1, "widths": (32, 32), "batch": 2, "rounds": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
@@ -48,11 +51,12 @@ SMALL: dict[str, dict[str, Any]] = {
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
-    "layer-for-sparse", "uneven-training", "distil-keeps-tail", "generalisation-stability", "early-exit",
-    "gradient-flow",
+    "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
+    "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow",
 )  # fmt: skip
 TIMES = {
-    "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second", "time",
+    "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second",
+    "dense_seconds", "csr_ratio", "dense_ratio", "masked_ratio", "noise", "labelled", "time",
 }  # fmt: skip
 
 
