@@ -11,9 +11,13 @@ from selftaught.claims import (
     class_pairs,
     compound_scaling,
     controller_beats_random,
+    distil_keeps_tail,
+    early_exit,
     efficientnet_table,
     evolution_beats_random,
     few_examples_invite_noise,
+    generalisation_stability,
+    gradient_flow,
     invention,
     lanes_pay,
     layer_for_sparse,
@@ -66,6 +70,10 @@ _MODULES = (
     structured_is_faster,
     layer_for_sparse,
     uneven_training,
+    distil_keeps_tail,
+    generalisation_stability,
+    early_exit,
+    gradient_flow,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
