@@ -13,6 +13,7 @@ from selftaught.claims.class_pairs import ENOUGH
 from selftaught.claims.efficientnet_table import PUBLISHED
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
 from selftaught.claims.nb201_budget import EXPECTED
+from selftaught.claims.sparse_starts import REFERENCE
 
 Rows = list[dict[str, Any]]
 LONG = {"limit": 100, "enough": 100}
@@ -101,6 +102,26 @@ def lanes(state: str) -> Rows:
 
 def liveness(state: str) -> Rows:
     return [{**row, "different": 0} for row in ratios("reproduced", kind="a") + ratios(state, kind="b")]
+
+
+def sparse_speeds(state: str) -> Rows:
+    told = {"csr_ratio": 0.7, "dense_ratio": 1.0, "different": False}
+    return [{**row, **told} for row in ratios("reproduced", batch=1) + ratios(state, batch=32)]
+
+
+def masked_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 1.0, "refuted": 1.5, "inconclusive": 1.1}[state]
+    spread = (-0.02, 0.02, 0.0, -0.01, 0.01, 0.0)
+    return [
+        {"network": name, "seed": k, "theoretical": 10.0, "ratio": centre + one, "labelled": True}
+        for name, centre in (("a", 1.0), ("b", ratio)) for k, one in enumerate(spread)
+    ]  # fmt: skip
+
+
+def smaller_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 3.8, "refuted": 2.0, "inconclusive": 3.0}[state]
+    told = {"least": 3.0, "most": 5.0, "theoretical": 3.7, "masked_ratio": 1.0}
+    return [{**told, "seed": k, "ratio": ratio * one} for k, one in enumerate((0.9, 1.1, 1.0, 0.95, 1.05, 1.0))]
 
 
 def compared(state: str) -> Rows:
@@ -206,6 +227,44 @@ def layer_searches(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def sparse(state: str) -> Rows:
+    values = list(REFERENCE.values())
+    if state == "refuted":
+        values = values[::-1]
+    made: Rows = []
+    for k in range(5):
+        accuracy = dict(zip(REFERENCE, values, strict=True))
+        if state == "inconclusive" and k % 2:
+            accuracy = dict(zip(REFERENCE, values[::-1], strict=True))
+        made += [{"density": 0.03, "seed": k, "arm": arm, "accuracy": one + 0.001 * k} for arm, one in accuracy.items()]
+        made += [{"density": 0.1, "seed": k, "arm": arm, "accuracy": 0.5} for arm in REFERENCE]
+    return made
+
+
+def supermasks(state: str) -> Rows:
+    lead = {"reproduced": -0.001, "refuted": -0.03, "inconclusive": -0.01}[state]
+    spread = (-0.002, 0.002, 0.0, -0.001, 0.001)
+    return [
+        {
+            "arm": arm, "seed": k, "moved": 0 if arm == "supermask" else None,
+            "accuracy": {"dense": 0.98, "supermask": 0.98 + lead + one, "random mask": 0.1}[arm],
+        }
+        for k, one in enumerate(spread) for arm in ("supermask", "dense", "random mask")
+    ]  # fmt: skip
+
+
+def sparse_layers(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {
+            "arm": arm, "seed": k, "steps": 10**6, "layer": arm, "in_dense": 0.9,
+            "in_sparse": 0.5 + (lead + one) * (arm == "sparse anchors"),
+        }
+        for k, one in enumerate(spread) for arm in ("sparse anchors", "dense anchors", "random search", "bn-relu")
+    ]  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -227,6 +286,12 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "batchnorm-only": frozen,
     "layer-search-beats-random": layer_searches,
     "transplant": transplants,
+    "sparse-starts": sparse,
+    "supermask": supermasks,
+    "sparse-kernel": sparse_speeds,
+    "masked-is-not-faster": masked_speeds,
+    "structured-is-faster": smaller_speeds,
+    "layer-for-sparse": sparse_layers,
 }
 
 
@@ -262,6 +327,27 @@ def test_liveness_that_changes_a_meaning_refutes_its_claim() -> None:
     verdict = CLAIMS["liveness-pays"].judge(rows)
     assert verdict.status == "refuted"
     assert "1 programs mean something else" in verdict.findings[-1]
+
+
+def test_a_sparse_layer_that_computes_something_else_refutes_its_claim() -> None:
+    rows = sparse_speeds("reproduced")
+    rows[3]["different"] = True
+    verdict = CLAIMS["sparse-kernel"].judge(rows)
+    assert verdict.status == "refuted"
+    assert any("1 layers give other outputs" in line for line in verdict.findings)
+
+
+def test_masks_that_slow_down_or_are_not_labelled_are_not_the_claim() -> None:
+    slow = [{**row, "ratio": row["ratio"] - 0.4} for row in masked_speeds("reproduced")]
+    assert CLAIMS["masked-is-not-faster"].judge(slow).status == "refuted"
+    rows = masked_speeds("reproduced")
+    rows[0]["labelled"] = False
+    assert CLAIMS["masked-is-not-faster"].judge(rows).status == "inconclusive"
+
+
+def test_channels_that_gain_more_than_claimed_are_told() -> None:
+    rows = [{**row, "ratio": 2 * row["ratio"]} for row in smaller_speeds("reproduced")]
+    assert CLAIMS["structured-is-faster"].judge(rows).status == "refuted"
 
 
 def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -> None:
@@ -305,3 +391,28 @@ def test_the_claims_on_searchers_tell_of_test_accuracy_without_counting_it() -> 
     verdict = CLAIMS["evolution-beats-random"].judge([{**row, "test": 0.0} for row in compared("reproduced")])
     assert verdict.status == "reproduced"
     assert verdict.findings[-1] == "nb201: the picks' accuracy on test, not part of the claim: test +0.00"
+
+
+def test_a_supermask_that_moves_a_weight_is_none() -> None:
+    rows = supermasks("reproduced")
+    rows[3]["moved"] = 1
+    assert CLAIMS["supermask"].judge(rows).status == "refuted"
+
+
+def test_a_supermask_no_better_than_a_random_mask_shows_nothing() -> None:
+    rows = [{**row, "accuracy": 0.98} for row in supermasks("reproduced")]
+    assert CLAIMS["supermask"].judge(rows).status == "inconclusive"
+
+
+def test_the_order_of_sparse_starts_alone_is_not_enough() -> None:
+    swapped = {"random": "snip", "snip": "random"}
+    rows = [{**row, "arm": swapped.get(row["arm"], row["arm"])} for row in sparse("reproduced")]
+    assert CLAIMS["sparse-starts"].judge(rows).status != "reproduced"
+    few = [{**row, "accuracy": 0.99 if row["arm"] == "random" else row["accuracy"]} for row in sparse("reproduced")]
+    assert "minus random masks: -" in CLAIMS["sparse-starts"].judge(few).findings[1]
+
+
+def test_short_searches_for_sparse_networks_refute_nothing() -> None:
+    short = [{**row, "steps": 99} for row in sparse_layers("refuted")]
+    assert CLAIMS["layer-for-sparse"].judge(short).status == "inconclusive"
+    assert "0 of 6 searches" in CLAIMS["layer-for-sparse"].judge(short).findings[2]

@@ -16,14 +16,21 @@ from selftaught.claims import (
     few_examples_invite_noise,
     invention,
     lanes_pay,
+    layer_for_sparse,
     layer_rejection,
     layer_search_beats_random,
     linear_from_nothing,
     liveness_pays,
+    masked_is_not_faster,
     nb201_budget,
     nonlinear_setup,
     small_batch_layer,
+    sparse_kernel,
+    sparse_starts,
+    structured_is_faster,
+    supermask,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -52,6 +59,13 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    sparse_starts,
+    supermask,
+    sparse_kernel,
+    masked_is_not_faster,
+    structured_is_faster,
+    layer_for_sparse,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
