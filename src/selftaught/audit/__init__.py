@@ -23,20 +23,36 @@ from selftaught.audit.difficulty import (
     variability,
     within_class,
 )
+from selftaught.audit.estimators import ALL_ESTIMATORS, ESTIMATORS, Estimator
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
+from selftaught.audit.pixel_masks import (
+    Per,
+    box_blur,
+    channel_means,
+    pixels_of,
+    random_scores,
+    replaced,
+    sobel_scores,
+    top_units,
+)
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
 from selftaught.audit.recorded import recorded, recorded_difficulty
+from selftaught.audit.roar_result import Roar
+from selftaught.audit.saliency_sheet import saliency_sheet
 from selftaught.audit.saved import load_predictions, save_predictions
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
+    from selftaught.audit.attribution import attributions, require_captum
     from selftaught.audit.input_gradients import gradient_variance, variance_of_gradients
+    from selftaught.audit.remove_and_retrain import RoarProgress, roar
+    from selftaught.audit.saliency import TrainedImages, roar_of_trained, sheet_of, trained_images
     from selftaught.audit.trained import model_folders, population_of_models, seen_ids
 
 __all__ = [
@@ -97,9 +113,33 @@ __all__ = [
     "Kind",
     "KINDS",
     "kinds_matrix",
+    "roar",
+    "Roar",
+    "RoarProgress",
+    "roar_of_trained",
+    "trained_images",
+    "TrainedImages",
+    "saliency_sheet",
+    "sheet_of",
+    "attributions",
+    "require_captum",
+    "Estimator",
+    "ESTIMATORS",
+    "ALL_ESTIMATORS",
+    "Per",
+    "pixels_of",
+    "channel_means",
+    "random_scores",
+    "sobel_scores",
+    "box_blur",
+    "top_units",
+    "replaced",
 ]
 
 _HOMES = {
+    **dict.fromkeys(("attributions", "require_captum"), "attribution"),
+    **dict.fromkeys(("roar", "RoarProgress"), "remove_and_retrain"),
+    **dict.fromkeys(("TrainedImages", "roar_of_trained", "sheet_of", "trained_images"), "saliency"),
     **dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients"),
     **dict.fromkeys(("model_folders", "population_of_models", "seen_ids"), "trained"),
 }
