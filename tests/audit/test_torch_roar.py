@@ -126,7 +126,8 @@ def hand_made(lead: float, seeds: int = 5, *, keep: bool = False) -> Roar:
     spread = (0.0, 0.01, -0.01, 0.005, -0.005)[:seeds]
     values = {"random": 0.5, "sobel": 0.5, "random+blur": 0.4, "gradient": 0.4 + lead, "gradient+blur": 0.4}
     rows = [
-        {"arm": arm, "fraction": 0.9, "seed": k, "accuracy": value + 0.1 * k + one * (arm == "gradient"), "without": 0.1}
+        {"arm": arm, "fraction": 0.9, "seed": k, "without": 0.1,
+         "accuracy": value + 0.1 * k + one * (arm == "gradient")}
         for arm, value in values.items() for k, one in enumerate(spread)
     ]  # fmt: skip
     return Roar(tuple(rows), ("gradient",), (0.9,), tuple(range(seeds)), keep, "pixel", (10, 20), True)

@@ -44,6 +44,7 @@ from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.roar_result import Roar
 from selftaught.audit.saliency_sheet import saliency_sheet
 from selftaught.audit.saved import load_predictions, save_predictions
+from selftaught.audit.slices import Slice, find_slices
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
@@ -83,6 +84,8 @@ __all__ = [
     "Measure",
     "intersections",
     "null_rejections",
+    "find_slices",
+    "Slice",
     "change_of_means",
     "MeanChange",
     "welch",
