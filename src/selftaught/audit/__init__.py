@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from selftaught.audit.comparison import Audit, audit
+from selftaught.audit.corruptions import (
+    CORRUPTIONS,
+    STRENGTHS,
+    TABLE_CORRUPTIONS,
+    Robustness,
+    corrupt,
+    corruption_names,
+    robustness,
+)
 from selftaught.audit.difficulty import (
     ColumnJudgement,
     aum,
@@ -23,6 +32,7 @@ from selftaught.audit.difficulty import (
     variability,
     within_class,
 )
+from selftaught.audit.embeddings import columns_of, principal_components
 from selftaught.audit.estimators import ALL_ESTIMATORS, ESTIMATORS, Estimator
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
@@ -45,6 +55,7 @@ from selftaught.audit.roar_result import Roar
 from selftaught.audit.saliency_sheet import saliency_sheet
 from selftaught.audit.saved import load_predictions, save_predictions
 from selftaught.audit.slices import Slice, find_slices
+from selftaught.audit.threshold_classes import AumThreshold, aum_threshold
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
@@ -52,9 +63,10 @@ from selftaught.training.requirement import require_torch as _require_torch
 if TYPE_CHECKING:
     from selftaught.audit.attribution import attributions, require_captum
     from selftaught.audit.input_gradients import gradient_variance, variance_of_gradients
+    from selftaught.audit.loss_gradients import grand
     from selftaught.audit.remove_and_retrain import RoarProgress, roar
     from selftaught.audit.saliency import TrainedImages, roar_of_trained, sheet_of, trained_images
-    from selftaught.audit.trained import model_folders, population_of_models, seen_ids
+    from selftaught.audit.trained import model_folders, penultimate, population_of_models, seen_ids
 
 __all__ = [
     "audit",
@@ -86,6 +98,16 @@ __all__ = [
     "null_rejections",
     "find_slices",
     "Slice",
+    "principal_components",
+    "penultimate",
+    "columns_of",
+    "corrupt",
+    "robustness",
+    "Robustness",
+    "CORRUPTIONS",
+    "TABLE_CORRUPTIONS",
+    "STRENGTHS",
+    "corruption_names",
     "change_of_means",
     "MeanChange",
     "welch",
@@ -98,6 +120,9 @@ __all__ = [
     "aum",
     "error_norm",
     "el2n",
+    "grand",
+    "aum_threshold",
+    "AumThreshold",
     "forgetting",
     "max_prob",
     "label_quality",
@@ -141,10 +166,11 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("attributions", "require_captum"), "attribution"),
+    "grand": "loss_gradients",
     **dict.fromkeys(("roar", "RoarProgress"), "remove_and_retrain"),
     **dict.fromkeys(("TrainedImages", "roar_of_trained", "sheet_of", "trained_images"), "saliency"),
     **dict.fromkeys(("variance_of_gradients", "gradient_variance"), "input_gradients"),
-    **dict.fromkeys(("model_folders", "population_of_models", "seen_ids"), "trained"),
+    **dict.fromkeys(("model_folders", "penultimate", "population_of_models", "seen_ids"), "trained"),
 }
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
@@ -156,8 +155,8 @@ class _Standardised(nn.Module):
 def _explainer(
     model: nn.Module, estimator: Estimator
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    with _quiet():
-        captum: Any = importlib.import_module("captum.attr")
+    from captum import attr as captum
+
     more: dict[str, Any] = {}
     if estimator.base == "gradient":
         method = captum.Saliency(model)

@@ -32,6 +32,8 @@ class Exemplars:
         churn: the same between disjoint subsets of the models before; NaN where it cannot be measured.
         size: models in a subset.
         ties: share of examples with a tie for the modal label, before and after.
+        excess: (n,) how often each example changed between the subsets, less how often between those before; the plain
+            share where churn cannot be measured. Where nothing but the seed differs it is 0 on average.
         finding: `rate` minus `churn`, with the interval over examples (the null holds what seeds do); the plain rate
             where churn cannot be measured.
     """
@@ -42,6 +44,7 @@ class Exemplars:
     churn: float
     size: int
     ties: tuple[float, float]
+    excess: NDArray[np.float64]
     finding: Finding
 
 
@@ -203,7 +206,8 @@ def _exemplars(
         name, value, (value - margin, value + margin), n, (before.models, after.models), null,
         tuple(str(one) for one in before.ids[order]),
     )  # fmt: skip
-    return Exemplars(changed, score, float(between.mean()), float(churn.mean()), size, ties, finding)
+    return Exemplars(changed, score, float(between.mean()), float(churn.mean()), size, ties, excess,
+                     finding)  # fmt: skip
 
 
 def _size(before: Population, after: Population) -> int:
