@@ -22,6 +22,7 @@ from selftaught.claims import (
     liveness_pays,
     nb201_budget,
     nonlinear_setup,
+    roar,
     small_batch_layer,
     transplant,
     weight_inheritance,
@@ -52,6 +53,7 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    roar,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
