@@ -39,6 +39,7 @@ from selftaught.audit.finding import Finding, Verdict
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
+from selftaught.audit.number_populations import NumberPopulation, moved
 from selftaught.audit.pixel_masks import (
     Per,
     box_blur,
@@ -87,6 +88,8 @@ __all__ = [
     "cie",
     "Exemplars",
     "taxicab",
+    "NumberPopulation",
+    "moved",
     "rank_examples",
     "accuracy_on",
     "SideBySide",

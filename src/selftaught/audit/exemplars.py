@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,19 @@ from selftaught.audit.population import MOST_SPLITS, Population, halves, modal_l
 from selftaught.errors import InputError
 from selftaught.seeds import rng_for
 
-__all__ = ["Exemplars", "SideBySide", "accuracy_on", "cie", "pie", "rank_examples", "taxicab"]
+__all__ = ["Exemplars", "Models", "SideBySide", "accuracy_on", "beyond_churn", "cie", "pie", "rank_examples", "taxicab"]
+
+class Models(Protocol):
+    """What K models say about the same examples, whatever it is."""
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """The examples, (n,)."""
+
+    @property
+    def models(self) -> int:
+        """How many models, K."""
+
 
 LEAST_MODELS = 4  # with fewer before, halves are single models, and no change is claimed
 Subset = tuple[int, ...]
@@ -74,7 +86,7 @@ def pie(before: Population, after: Population, *, seed: int = 0) -> Exemplars:
         return modal_labels(population.probabilities[list(subset)])[0]
 
     (old, old_ties), (new, new_ties) = modal_labels(before.probabilities), modal_labels(after.probabilities)
-    return _exemplars(
+    return beyond_churn(
         "PIE", before, after, modes, lambda one, other: (one != other).astype(np.float64),
         old != new, taxicab(before, after), (float(old_ties.mean()), float(new_ties.mean())), seed,
     )  # fmt: skip
@@ -112,7 +124,7 @@ def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 
     splits = halves(before.models, size, seed=seed)
     apart = [distance(means(before, one), means(before, other)) for one, other in splits]
     threshold = float(np.quantile(np.concatenate(apart), 1 - top)) if apart else float("inf")
-    return _exemplars(
+    return beyond_churn(
         "CIE", before, after, means,
         lambda one, other: (distance(one, other) > threshold).astype(np.float64), listed, score, (0.0, 0.0), seed,
     )  # fmt: skip
@@ -166,17 +178,27 @@ def accuracy_on(
     )
 
 
-def _exemplars(
+def beyond_churn(
     name: str,
-    before: Population,
-    after: Population,
-    summarise: Callable[[Population, Subset], NDArray[Any]],
+    before: Models,
+    after: Models,
+    summarise: Callable[[Any, Subset], NDArray[Any]],
     differ: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]],
     changed: NDArray[np.bool_],
     score: NDArray[np.float64],
     ties: tuple[float, float],
     seed: int,
 ) -> Exemplars:
+    """Compare subsets of two populations with disjoint subsets of the first, example by example.
+
+    Args:
+        name: of what is measured.
+        before, after: over the same examples.
+        summarise: what a subset of a population's models says of all examples.
+        differ: how far two such summaries are apart, (n,).
+        changed, score, ties: as in `Exemplars`.
+        seed: of the draw of subsets.
+    """
     size, n = _size(before, after), len(changed)
     splits = halves(before.models, size, seed=seed)
     old = {subset: summarise(before, subset) for subset in sorted({one for pair in splits for one in pair})}
@@ -210,7 +232,7 @@ def _exemplars(
                      finding)  # fmt: skip
 
 
-def _size(before: Population, after: Population) -> int:
+def _size(before: Models, after: Models) -> int:
     return max(1, min(before.models // 2, after.models))
 
 
