@@ -25,6 +25,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
     "roar": {"seeds": 1, "epochs": 1, "widths": (2,), "train": 64, "test": 30, "estimators": ("gradient",)},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
+    "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
+    "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
+    "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
@@ -37,7 +40,8 @@ SMALL: dict[str, dict[str, Any]] = {
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
-    "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "roar",
+    "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
+    "layer-for-sparse", "roar",
 )  # fmt: skip
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

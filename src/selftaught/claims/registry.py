@@ -16,6 +16,7 @@ from selftaught.claims import (
     few_examples_invite_noise,
     invention,
     lanes_pay,
+    layer_for_sparse,
     layer_rejection,
     layer_search_beats_random,
     linear_from_nothing,
@@ -24,7 +25,10 @@ from selftaught.claims import (
     nonlinear_setup,
     roar,
     small_batch_layer,
+    sparse_starts,
+    supermask,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -54,6 +58,10 @@ _MODULES = (
     layer_search_beats_random,
     transplant,
     roar,
+    sparse_starts,
+    supermask,
+    layer_for_sparse,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
