@@ -38,6 +38,7 @@ from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, 
 from selftaught.audit.finding import Finding, Verdict
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
+from selftaught.audit.map_sheet import saliency_sheet
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
 from selftaught.audit.number_populations import NumberPopulation, moved
 from selftaught.audit.pixel_masks import (
@@ -53,7 +54,6 @@ from selftaught.audit.pixel_masks import (
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
 from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.roar_result import Roar
-from selftaught.audit.saliency_sheet import saliency_sheet
 from selftaught.audit.saved import load_predictions, save_predictions
 from selftaught.audit.slices import Slice, find_slices
 from selftaught.audit.threshold_classes import AumThreshold, aum_threshold

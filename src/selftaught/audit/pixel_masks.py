@@ -72,7 +72,7 @@ def box_blur(scores: Scores, *, size: int = 5) -> Scores:
         scores: (n, height, width) or (n, height, width, channels).
         size: of the box, odd.
 
-    >>> float(box_blur(np.eye(5, dtype=np.float32)[None], size=5)[0, 2, 2].round(3))
+    >>> round(float(box_blur(np.eye(5, dtype=np.float32)[None], size=5)[0, 2, 2]), 3)
     0.2
     """
     from scipy.ndimage import uniform_filter

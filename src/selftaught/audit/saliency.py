@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from selftaught.audit.attribution import attributions
+from selftaught.audit.map_sheet import saliency_sheet
 from selftaught.audit.pixel_masks import Per, box_blur, channel_means, pixels_of, random_scores, sobel_scores
 from selftaught.audit.remove_and_retrain import RoarProgress, roar
 from selftaught.audit.roar_result import BLURRED_RANDOM, RANDOM, SOBEL, Roar
-from selftaught.audit.saliency_sheet import saliency_sheet
 from selftaught.audit.trained import seen_ids
 from selftaught.datasets.set_apart import draw_rows, strata
 from selftaught.errors import InputError
