@@ -22,7 +22,7 @@ BLUR = "+blur"
 NONE, RANDOM, SOBEL, BLURRED_RANDOM = "none", "random", "sobel", "random+blur"
 CONTROLS = (RANDOM, SOBEL, BLURRED_RANDOM)
 READ_BESIDE = (
-    "Blurring adds no information about the model and lowers these accuracies all the same (arXiv 2304.13836), so the "
+    "Blurring adds no information about the model and moves these accuracies all the same (arXiv 2304.13836), so the "
     "blurred controls are part of the result: an order of estimators without them says little."
 )
 
