@@ -285,6 +285,16 @@ def flows(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def removals(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    accuracy = {"random": 0.5, "random+blur": 0.5 - lead, "gradient": 0.6, "gradient+blur": 0.45}
+    return [
+        {"arm": arm, "fraction": part, "seed": k, "accuracy": value + one * (arm == "random"), "without": 0.1}
+        for k, one in enumerate(spread) for part in (0.5, 0.9) for arm, value in accuracy.items()
+    ]  # fmt: skip
+
+
 def sparse(state: str) -> Rows:
     values = list(REFERENCE.values())
     if state == "refuted":
@@ -349,6 +359,7 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "generalisation-stability": cuts,
     "early-exit": leaving,
     "gradient-flow": flows,
+    "roar": removals,
     "sparse-starts": sparse,
     "supermask": supermasks,
     "sparse-kernel": sparse_speeds,
@@ -423,6 +434,14 @@ def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -
 def test_a_claim_on_pairs_must_hold_on_every_image_set() -> None:
     rows = pairs("reproduced") + [{**row, "data": "cifar10"} for row in pairs("refuted")]
     assert CLAIMS["class-pairs"].judge(rows).status == "refuted"
+
+
+def test_removing_and_retraining_tells_of_every_estimator_without_counting_it() -> None:
+    verdict = CLAIMS["roar"].judge(removals("reproduced"))
+    assert verdict.status == "reproduced"
+    assert "90%, not part of the rule: gradient found less than random (+0.100" in "; ".join(verdict.findings)
+    kept = [{**row, "without": 0.8} for row in removals("reproduced")]
+    assert CLAIMS["roar"].judge(kept).status == "refuted"
 
 
 def test_only_seeds_with_both_sides_are_compared() -> None:

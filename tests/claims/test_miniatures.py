@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "small-batch-layer": {"seeds": 1, "steps": 1, "train": 64},
     "transplant": {"seeds": 1, "steps": 2, "train": 100},
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
+    "roar": {"seeds": 1, "epochs": 1, "widths": (2,), "train": 64, "test": 30, "estimators": ("gradient",)},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
     "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
@@ -52,7 +53,7 @@ WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
     "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
-    "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow",
+    "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow", "roar",
 )  # fmt: skip
 TIMES = {
     "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second",
