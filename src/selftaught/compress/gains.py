@@ -14,6 +14,7 @@ from torch import nn
 
 from selftaught.compress.onnx_runtime import OnnxModel
 from selftaught.compress.prunable_weights import prunable
+from selftaught.compress.replaced_layers import ReplacedLayer, densify
 from selftaught.errors import InputError
 from selftaught.training.costs import cost, count_flops, time_in_turns
 from selftaught.training.devices import model_device
@@ -187,7 +188,8 @@ def measure_gains(
 def count_multiply_adds(model: nn.Module, inputs: torch.Tensor) -> int:
     """Count the multiply-adds of a forward pass that a perfect machine would need: none with a weight of zero.
 
-    Zeros are taken off for linear layers and convolutions; attention and products without a layer count whole.
+    Zeros are taken off for linear layers and convolutions; attention and products without a layer count whole. A layer
+    that stands for another one, such as `SparseLinear`, counts like the plain one.
 
     Args:
         model: any module; left as it was.
@@ -199,6 +201,8 @@ def count_multiply_adds(model: nn.Module, inputs: torch.Tensor) -> int:
     >>> count_multiply_adds(layer, torch.zeros(1, 1, 5, 5))
     81
     """
+    if any(isinstance(one, ReplacedLayer) for one in model.modules()):
+        model = densify(model)
     saved = 0
 
     def take_off(layer: Any, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:

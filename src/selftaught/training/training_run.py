@@ -32,7 +32,8 @@ from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
 __all__ = [
-    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "reference_model", "train", "training_parts",
+    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "recorded_config", "reference_model", "train",
+    "training_parts", "untrained_like",
 ]  # fmt: skip
 
 VALID_SHARE = 0.1
@@ -158,11 +159,7 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
     Raises:
         ResumeError: there is none, or it is damaged.
     """
-    path = Path(folder).expanduser() / MODEL
-    found = load_tensors(path)
-    if found is None:
-        raise ResumeError(f"there is no trained model {path}; give the folder of a finished `selftaught train`")
-    tensors, facts = found
+    tensors, facts = _stored(Path(folder).expanduser() / MODEL)
     model = take_shapes(reference_model(facts), tensors)
     model.load_state_dict(tensors)
     return model.eval()
@@ -183,6 +180,34 @@ def reference_model(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Modu
     return _model(facts["model"], stand_in, facts["hidden"], facts["dropout"], seed)
 
 
+def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: int) -> torch.nn.Module:
+    """Return a model of the shape that `train` left in a folder, with weights of a seed and scales of the examples.
+
+    Raises:
+        ResumeError: there is no model, or it is damaged.
+    """
+    facts = _stored(Path(folder).expanduser() / MODEL)[1]
+    return _model(facts["model"], examples, facts["hidden"], facts["dropout"], seed)
+
+
+def recorded_config(folder: str | os.PathLike[str]) -> TrainConfig:
+    """Return the settings that `train` used; a budget in seconds becomes the steps that were taken.
+
+    Raises:
+        ResumeError: there is no result of a training, or it is damaged.
+    """
+    path = Path(folder).expanduser() / RESULT
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict(result["settings"]) | {"precision": result["precision"]}
+        if settings["seconds"] is not None:
+            settings |= {"seconds": None, "steps": result["steps"]}
+        return TrainConfig(**settings)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        told = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise ResumeError(f"{path} cannot be read ({told}); give the folder of a finished `selftaught train`") from None
+
+
 class _Later(Callback):
     """Keeps time free for the test that follows the training."""
 
@@ -191,6 +216,13 @@ class _Later(Callback):
 
     def seconds_at_end(self, run: Run) -> float:
         return run.seconds_an_example * self._examples + 0.02 * (run.config.seconds or 0.0)
+
+
+def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    found = load_tensors(path)
+    if found is None:
+        raise ResumeError(f"there is no trained model {path}; give the folder of a finished `selftaught train`")
+    return found
 
 
 def _model(
