@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from selftaught.errors import InputError
@@ -24,8 +23,6 @@ __all__ = ["Rates", "at_risk", "known_rates", "protect"]
 #: Name of a class or group -> (share of right answers, examples).
 Rates = Mapping[str, tuple[float, int]]
 
-DISTIL = 0.5  # of the second training, on examples that the dense model gets right
-TEMPERATURE = 2.0
 STEEPNESS = 10.0  # ten points more lost than the mean: e times the weight
 LIMITS = (0.5, 3.0)
 
@@ -85,10 +82,10 @@ def protect(
 ) -> Compressed:
     """Do a plan so that the largest drop of any class or group is small, at the same widths and so the same latency.
 
-    The dense model teaches. Channels are also ranked by the loss of the classes that a cut puts at risk, and the
-    ranking is taken whose largest drop is smaller. Then follow the plan's fine-tuning; half of it again, with examples
-    of those that still lost most counting more; and, for classes, a shift of the last biases. All is chosen by training
-    and validation examples, and what is found is an ordinary plan.
+    Channels are also ranked by the loss of the classes that a cut puts at risk, and the ranking is taken whose largest
+    drop is smaller. The plan's fine-tuning is then done a second time, at half the rate, with examples of those that
+    still lost most counting more; and, for classes, the last biases are shifted. What does not help is left out. All is
+    chosen by training and validation examples, and what is found is an ordinary plan.
 
     Args:
         model: the dense module.
@@ -131,9 +128,9 @@ def protect(
     if not first.finished:
         return first
     told = once("first training", lambda: _told(first, valid, before, looked_at, column))
-    rest = _shorter(tune).model_copy(
-        update={"weights": told["weights"], "distil": DISTIL, "distil_on": "right", "temperature": TEMPERATURE}
-    )
+    slower = tune.training.optimiser.model_copy(update={"lr": tune.training.optimiser.lr / 2})
+    again = tune.training.model_copy(update={"optimiser": slower})
+    rest = tune.model_copy(update={"training": again, "weights": told["weights"]})
 
     def done(*more: Step) -> tuple[float, Compressed]:
         """Return the plan with further steps behind its fine-tuning, and the largest drop."""
@@ -190,17 +187,3 @@ def _ranking(
     found = largest_drop(before, known_rates(made.model, looked_at, column))
     better = other if found < largest_drop(before, after) else channels
     return better.model_dump(mode="json")
-
-
-def _shorter(tune: FineTune) -> FineTune:
-    """Return half of a fine-tuning, at half the learning rate."""
-    own = tune.training
-    optimiser = own.optimiser.model_copy(update={"lr": own.optimiser.lr / 2})
-    length: dict[str, Any] = {"optimiser": optimiser}
-    if own.steps is not None:
-        length["steps"] = max(own.steps // 2, 1)
-    elif own.seconds is not None:
-        length["seconds"] = own.seconds / 2
-    else:
-        length["epochs"] = max(int(np.ceil((own.planned_epochs or 2) / 2)), 1)
-    return tune.model_copy(update={"training": own.model_copy(update=length)})
