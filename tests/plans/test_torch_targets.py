@@ -17,11 +17,14 @@ from selftaught.plans import (
     Channels,
     Choosing,
     FineTune,
+    Kernels,
     LowBits,
     Onnx,
     Plan,
+    Step,
     TargetMissedError,
     TargetSearch,
+    Weights,
     compress,
     load_source,
     protect,
@@ -31,6 +34,7 @@ from selftaught.plans import (
 from selftaught.plans.budgets import global_budget, sensitivity_budget, uniform_budget, widths_left
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import at_risk, known_rates
+from selftaught.plans.samples import sample_of
 from selftaught.training import TrainConfig, evaluate, fit, mlp
 from tests.plans.conftest import quick
 
@@ -167,7 +171,7 @@ def test_what_onnxruntime_runs_is_what_is_judged(
     plan = Plan(steps=(Channels(ratio=0.5), step))
     found = compress(load_source(str(trained)), digits, plan, out=tmp_path / "out", judging=quick())
     session = load_onnx(tmp_path / "out" / "model.onnx")
-    rows = torch.from_numpy(digits.inputs[:16].astype(np.float32))[:, None]
+    rows = sample_of(digits, 16)
     scores = evaluate(found.made.runs, digits.take(np.arange(16))).scores
     np.testing.assert_allclose(session(rows).numpy(), scores, rtol=1e-4, atol=1e-4)
     row = found.comparison.gains[0].rows[-1]
@@ -175,6 +179,25 @@ def test_what_onnxruntime_runs_is_what_is_judged(
     assert row.theoretical > 1.5
 
 
-def test_a_file_must_be_the_last_step() -> None:
-    with pytest.raises(InputError, match="must be the last step"):
-        Plan(steps=(Onnx(), TUNE))
+def test_layers_are_chosen_by_measurement(digits: Examples) -> None:
+    model = mlp(digits, hidden=(32,)).eval()
+    plan = Plan(steps=(Weights(amount=0.9, schedule="one-shot", ranking="per_layer"), Kernels(batches=(8,))))
+    found = run_plan(model, digits, plan)
+    assert "fastest form of each layer" in found.notes[-1]
+    few = digits.take(np.arange(50))
+    np.testing.assert_allclose(evaluate(found.runs, few).scores, evaluate(found.model, few).scores, atol=1e-4)
+
+
+def test_rounding_while_fine_tuning(digits: Examples) -> None:
+    model = mlp(digits, hidden=(32,)).eval()
+    found = run_plan(model, digits, Plan(steps=(TUNE, LowBits(how="qat"))))
+    assert found.runtime is not None
+    assert found.runtime.told.startswith("static")
+
+
+@pytest.mark.parametrize(
+    ("steps", "match"), [((Onnx(), TUNE), "must be the last step"), ((LowBits(how="qat"),), "add fine-tune before")]
+)
+def test_what_runs_it_comes_last(steps: tuple[Step, ...], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        Plan(steps=steps)

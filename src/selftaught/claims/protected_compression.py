@@ -26,7 +26,7 @@ class ProtectedCompression:
         ratio: share of the channels that go.
         round_to: widths left are a multiple of it.
         epochs: of the dense training.
-        tuning: epochs of fine-tuning; protection takes half as many again, stated in the rows.
+        tuning: epochs of fine-tuning; protection takes up to twice as many, stated in the rows.
         lr: of fine-tuning.
         data: the examples.
         held: how many of them judge.
@@ -36,13 +36,13 @@ class ProtectedCompression:
 
     seeds: int
     network: Literal["mlp", "small_cnn"] = "mlp"
-    ratio: float = 0.75
+    ratio: float = 0.875
     round_to: int = 8
     epochs: int = 20
     tuning: int = 4
     lr: float = 0.05
     data: str = "digits"
-    held: int = 500
+    held: int = 900
     examples: int = 12_000
     seed: int = 0
 

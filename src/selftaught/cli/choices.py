@@ -168,4 +168,5 @@ class LowBitsKind(enum.StrEnum):
 
     STATIC = "static"
     DYNAMIC = "dynamic"
+    QAT = "qat"
     BF16 = "bf16"

@@ -40,7 +40,7 @@ __all__ = ["COMPRESS_SETTINGS", "compress_command"]
 COMPRESS_SETTINGS = (
     "model", "weights", "data", "test", "column", "task", "missing", "drop", "id_column", "resize", "groups",
     "prune", "amount", "start", "ranking", "schedule", "importance", "round_to", "cuts", "ignore", "int8", "onnx",
-    "distil",
+    "kernels", "distil",
     "epochs", "batch_size", "optimiser", "lr", "weight_decay", "lr_schedule", "flip", "crop",
     "target", "protect", "batch", "threads", "rounds", "device", "seed", "out", "ratios",
 )  # fmt: skip
@@ -136,6 +136,10 @@ def compress_command(
     ] = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Leave a file in float32 that onnxruntime runs.", rich_help_panel=_CUT)
+    ] = False,
+    kernels: Annotated[
+        bool,
+        typer.Option("--kernels", help="Choose each layer's fastest form here, by measurement.", rich_help_panel=_CUT),
     ] = False,
     epochs: Annotated[
         int | None, typer.Option(help="Of fine-tuning; 5 by default, 0 for none.", rich_help_panel=_TRAINING, **_WHOLE)
@@ -292,7 +296,8 @@ def _compressed(
         )
         steps: tuple[Any, ...] = (first,)
     elif "prune" not in settings and "target" not in settings and {"int8", "onnx"} & set(settings):
-        steps, training = (), training if "epochs" in settings else None
+        wanted = "epochs" in settings or settings.get("int8") == "qat" or "protect" in settings
+        steps, training = (), training if wanted else None
     else:
         steps = cuts_of(
             str(settings.get("prune", "channels")),
@@ -303,7 +308,7 @@ def _compressed(
         )  # fmt: skip
     plan = plan_of(
         steps, training, distil=bool(settings.get("distil", False)), int8=settings.get("int8"),
-        onnx=bool(settings.get("onnx", False)), seed=seed,
+        onnx=bool(settings.get("onnx", False)), kernels=judging.batches if settings.get("kernels") else (), seed=seed,
     )  # fmt: skip
     target = target_of(str(settings["target"])) if "target" in settings else None
     protected = bool(settings.get("protect", False))

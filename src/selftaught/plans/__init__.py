@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Blocks,
         Channels,
         FineTune,
+        Kernels,
         LowBits,
         NofM,
         Onnx,
@@ -51,6 +52,7 @@ __all__ = [
     "Balance",
     "LowBits",
     "Onnx",
+    "Kernels",
     "run_plan",
     "Compressed",
     "compress",
@@ -82,7 +84,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "Plan", "Step", "Channels", "Weights", "NofM", "Blocks", "SparseStart", "Rewind", "Supermask", "FineTune",
-            "Balance", "LowBits", "Onnx",
+            "Balance", "LowBits", "Onnx", "Kernels",
         ),
         "plan",
     ),

@@ -10,6 +10,7 @@ from selftaught.plans.plan import (
     Blocks,
     Channels,
     FineTune,
+    Kernels,
     LowBits,
     NofM,
     Onnx,
@@ -134,6 +135,7 @@ def plan_of(
     distil: bool = False,
     int8: str | None = None,
     onnx: bool = False,
+    kernels: tuple[int, ...] = (),
     seed: int = 0,
 ) -> Plan:
     """Return cuts with the training behind them, and what runs the result.
@@ -142,11 +144,19 @@ def plan_of(
         cuts: the first may begin anew.
         training: None for no training at all, which makes gradual pruning one-shot.
         distil: whether the dense model teaches.
-        int8: "static", "dynamic" or "bf16"; None for float32.
+        int8: "static", "dynamic", "qat" or "bf16"; None for float32.
         onnx: whether onnxruntime runs it in float32.
+        kernels: batch sizes at which the fastest form of each layer is chosen; none without it.
         seed: of what is drawn.
+
+    Raises:
+        InputError: several things are to run it.
     """
+    if sum((int8 is not None, onnx, bool(kernels))) > 1:
+        raise InputError("--int8, --onnx and --kernels each say what runs the model; give one of them")
     last: tuple[Step, ...] = (Onnx(),) if onnx else ()
+    if kernels:
+        last = (Kernels(batches=kernels),)
     if int8 is not None:
         how: dict[str, Any] = {"how": int8}
         last = (LowBits(**how),)

@@ -15,7 +15,7 @@ from selftaught.plans.parts import Parts
 from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
-from selftaught.plans.runtimes import in_onnxruntime
+from selftaught.plans.runtimes import in_onnxruntime, runtime_of
 from selftaught.plans.samples import few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
@@ -104,7 +104,7 @@ class Choosing:
         last = self.plan.steps[-1]
         if not isinstance(last, LowBits | Onnx):
             return None
-        how = last.how if isinstance(last, LowBits) else None
+        how = runtime_of(last)
         return lambda model: in_onnxruntime(model, parts.train, low_bits=how, threads=self.threads)
 
     def _score(self, dense: nn.Module, parts: Parts) -> Callable[[nn.Module], float]:

@@ -221,7 +221,7 @@ def _write(run: CompressedRun, source: Source, both: tuple[Evaluation, Evaluatio
     try:
         (folder / AUDIT).mkdir(parents=True, exist_ok=True)
         save_tensors(folder / MODEL, tensors, {**source.facts, "compressed": str(made.plan)})
-        if made.runtime is not None:
+        if made.runtime is not None and made.runtime.data:
             write_atomically(folder / ONNX, made.runtime.data)
         else:
             (folder / ONNX).unlink(missing_ok=True)

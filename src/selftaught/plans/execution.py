@@ -19,6 +19,7 @@ from selftaught.compress import (
     Distillation,
     GradientFlow,
     GradualPruning,
+    QuantisationAware,
     RigL,
     TopKAST,
     block_masks,
@@ -38,6 +39,7 @@ from selftaught.plans.plan import (
     Blocks,
     Channels,
     FineTune,
+    Kernels,
     LowBits,
     NofM,
     Onnx,
@@ -47,7 +49,7 @@ from selftaught.plans.plan import (
     Supermask,
     Weights,
 )
-from selftaught.plans.runtimes import InRuntime, in_onnxruntime
+from selftaught.plans.runtimes import InRuntime, in_onnxruntime, runtime_of, with_kernels
 from selftaught.plans.samples import sample_of
 from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate, fit
 
@@ -143,9 +145,13 @@ def run_plan(
             _cut_channels(state, done, step)
         elif isinstance(step, Weights | NofM | Blocks):
             _mask(state, done, step)
+        elif isinstance(step, Kernels):
+            _at_rest(done, model)
+            done.runtime = with_kernels(done.model, sample_of(train, 32), batches=step.batches, threads=threads)
+            done.notes += [done.runtime.told]
         elif isinstance(step, LowBits | Onnx):
             _at_rest(done, model)
-            how = step.how if isinstance(step, LowBits) else None
+            how = runtime_of(step)
             known = {name for name, _ in [*done.model.named_parameters(), *done.model.named_modules()]}
             kept = tuple(name for name in ignore if name in known)
             done.runtime = in_onnxruntime(
@@ -337,6 +343,8 @@ def _tune(
         callbacks.append(flow)
     if state.gradual is not None and state.masks:
         callbacks.append(Masks(state.masks))
+    if any(isinstance(one, LowBits) and one.how == "qat" for one in state.plan.steps):
+        callbacks.append(QuantisationAware())
     if step.distil:
         teacher = copy.deepcopy(state.dense).eval()
         right = state.train.ids[evaluate(teacher, state.train).correct] if step.distil_on == "right" else None

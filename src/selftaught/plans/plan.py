@@ -11,8 +11,8 @@ from selftaught.errors import InputError
 from selftaught.training.config import Config, TrainConfig
 
 __all__ = [
-    "Balance", "Blocks", "Channels", "FineTune", "LowBits", "NofM", "Onnx", "Plan", "Rewind", "SparseStart", "Step",
-    "Supermask", "Weights",
+    "Balance", "Blocks", "Channels", "FineTune", "Kernels", "LowBits", "NofM", "Onnx", "Plan", "Rewind", "SparseStart",
+    "Step", "Supermask", "Weights",
 ]  # fmt: skip
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -137,10 +137,20 @@ class Balance(Config):
 
 
 class LowBits(Config):
-    """Hold weights and what layers pass on in few bits, as an ONNX file that onnxruntime runs; see `quantise`."""
+    """Hold weights and what layers pass on in few bits, as an ONNX file that onnxruntime runs; see `quantise`.
+
+    "qat" is "static" after a fine-tuning that computes with rounded weights; see `QuantisationAware`.
+    """
 
     kind: Literal["low-bits"] = "low-bits"
-    how: Literal["static", "dynamic", "bf16"] = "static"
+    how: Literal["static", "dynamic", "bf16", "qat"] = "static"
+
+
+class Kernels(Config):
+    """Put the fastest form of each layer in place, dense or sparse, as measured here; see `choose_layers`."""
+
+    kind: Literal["kernels"] = "kernels"
+    batches: tuple[int, ...] = (1, 32)
 
 
 class Onnx(Config):
@@ -150,7 +160,8 @@ class Onnx(Config):
 
 
 Step = Annotated[
-    Channels | Weights | NofM | Blocks | SparseStart | Rewind | Supermask | FineTune | Balance | LowBits | Onnx,
+    Channels | Weights | NofM | Blocks | SparseStart | Rewind | Supermask | FineTune | Balance | LowBits | Onnx
+    | Kernels,
     Field(discriminator="kind"),
 ]
 _ANEW = ("start", "rewind", "supermask")
@@ -184,8 +195,10 @@ class Plan(Config):
         for place, step in enumerate(self.steps):
             if step.kind in _ANEW and place:
                 raise ValueError(f"{step.kind} begins with new weights, so it must be the first step")
-            if step.kind in ("low-bits", "onnx") and place + 1 < len(kinds):
-                raise ValueError(f"{step.kind} leaves a file that cannot be changed, so it must be the last step")
+            if isinstance(step, LowBits) and step.how == "qat" and "fine-tune" not in kinds[:place]:
+                raise ValueError("qat rounds while fine-tuning; add fine-tune before it, or quantise statically")
+            if step.kind in ("low-bits", "onnx", "kernels") and place + 1 < len(kinds):
+                raise ValueError(f"{step.kind} gives what cannot be changed any more, so it must be the last step")
             tuned = "fine-tune" in kinds[place + 1 :]
             if isinstance(step, Weights) and step.schedule == "gradual" and not tuned:
                 raise ValueError("gradual pruning happens while fine-tuning; add it behind, or prune one-shot")
@@ -234,6 +247,7 @@ def _told(step: Any) -> str:
         return f"fine-tune {length}" + (", distilled" if step.distil else "") + (", weighted" if step.weights else "")
     if isinstance(step, LowBits):
         return f"8 bits ({step.how}) in onnxruntime" if step.how != "bf16" else "bf16 in onnxruntime"
-    if isinstance(step, Balance | Onnx):
-        return "balance" if isinstance(step, Balance) else "float32 in onnxruntime"
+    if isinstance(step, Balance | Onnx | Kernels):
+        names = {"onnx": "float32 in onnxruntime", "kernels": "fastest form of each layer"}
+        return names.get(step.kind, step.kind)
     return f"{step.kind} {step.amount:g}"

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from selftaught.compress import OnnxModel, Runnable, count_multiply_adds, export_onnx, quantise
+from selftaught.compress import OnnxModel, Runnable, choose_layers, count_multiply_adds, export_onnx, quantise
 from selftaught.examples import Examples
+from selftaught.plans.plan import LowBits, Onnx
 from selftaught.plans.samples import sample_of
 from selftaught.training import cost
 
-__all__ = ["InRuntime", "in_onnxruntime"]
+__all__ = ["InRuntime", "in_onnxruntime", "runtime_of", "with_kernels"]
 
 
 class InRuntime(nn.Module):
-    """A model in onnxruntime, called as a module is; it cannot be trained.
+    """A model that something else than its own layers runs, called as a module is; it cannot be trained.
 
     Args:
-        session: the model.
+        session: the model in onnxruntime, or with other layers in place.
         module: the float module that it was made of, whose layers are counted in its place.
-        data: the file.
+        data: the file; empty where there is none.
         told: what is different from the module, as a line, or "".
     """
 
-    def __init__(self, session: OnnxModel, module: nn.Module, data: bytes, told: str = "") -> None:
+    def __init__(
+        self, session: Callable[[torch.Tensor], torch.Tensor], module: nn.Module, data: bytes, told: str = ""
+    ) -> None:
         super().__init__()
-        self.session = session
+        object.__setattr__(self, "session", session)  # not a part of this one, nor is the module
         self.data = data
         self.told = told
-        object.__setattr__(self, "module", module)  # not a part of this one
+        object.__setattr__(self, "module", module)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.session(inputs)
+        result: torch.Tensor = self.__dict__["session"](inputs)
         return result
 
     def runnable(self, sample: torch.Tensor) -> Runnable:
@@ -47,7 +51,7 @@ class InRuntime(nn.Module):
         module = self.float_module
         counted = cost(module, sample[:1], batches=())
         return Runnable(
-            self.session, len(self.data), count_multiply_adds(module, sample[:1]),
+            self.__dict__["session"], len(self.data) or counted.bytes, count_multiply_adds(module, sample[:1]),
             activation_bytes=counted.activation_bytes,
         )  # fmt: skip
 
@@ -93,3 +97,34 @@ def in_onnxruntime(
         export_onnx(made, sample_of(examples, 8), path, seed=seed)
         data = path.read_bytes()
     return InRuntime(OnnxModel(data, threads=threads), model, data, told)
+
+
+def runtime_of(step: LowBits | Onnx) -> Literal["static", "dynamic", "bf16"] | None:
+    """Return in how few bits a step's file holds a model; None for float32.
+
+    >>> runtime_of(LowBits(how="qat")), runtime_of(Onnx())
+    ('static', None)
+    """
+    if isinstance(step, Onnx):
+        return None
+    return "static" if step.how == "qat" else step.how
+
+
+def with_kernels(
+    model: nn.Module, sample: torch.Tensor, *, batches: Sequence[int] = (1, 32), threads: int = 1
+) -> InRuntime:
+    """Return a model with the fastest form of each of its layers in place, as measured here.
+
+    Args:
+        model: on the CPU; left as it was.
+        sample: (n, ...) inputs.
+        batches: sizes that count.
+        threads: of torch, while it measures.
+
+    Raises:
+        InputError: no layer has a choice.
+    """
+    found = choose_layers(model, sample, batch_sizes=batches, threads=threads)
+    chosen = [f"{one.name} {one.chosen}" for one in found.layers if one.chosen != "dense"]
+    told = ", ".join(chosen) if found.faster else "no choice of layers makes it faster here: all stay dense"
+    return InRuntime(found.model, model, b"", f"fastest form of each layer, for this machine alone: {told}")

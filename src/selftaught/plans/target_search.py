@@ -296,6 +296,6 @@ class TargetSearch:
 
 def _bytes(model: nn.Module) -> int:
     if isinstance(model, InRuntime):
-        return len(model.data)
+        return len(model.data) or _bytes(model.float_module)
     held = {id(one): one for one in (*model.parameters(), *model.buffers())}.values()
     return sum(one.numel() * one.element_size() for one in held)
