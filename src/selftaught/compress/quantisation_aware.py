@@ -27,8 +27,9 @@ class QuantisationAware(Callback):
 
     Every forward pass sees what 8-bit layers would see. Gradients pass the rounding as if it were not there (the
     straight-through estimator, Bengio et al., arXiv 1308.3432), and stop at values that are clipped. The weights
-    themselves stay float: call `quantise` on the model afterwards, with the same `weight_bits`. A normalisation need
-    not be folded while it trains: it multiplies whole output channels, and each has its own scale.
+    themselves stay float: call `quantise` on the model afterwards, with the same `weight_bits`. What the run evaluates
+    is the rounded model; with few bits the float weights alone are another one. A normalisation need not be folded
+    while it trains: it multiplies whole output channels, and each has its own scale.
 
     Inputs of linear layers and convolutions are rounded; sums of a shortcut, which `quantise` may also hold in 8 bits,
     are not. Ranges of inputs are running averages of the smallest and largest value of a batch.
