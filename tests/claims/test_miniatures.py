@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
     "roar": {"seeds": 1, "epochs": 1, "widths": (2,), "train": 64, "test": 30, "estimators": ("gradient",)},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
-    "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
+    "sparse-starts": {"seeds": 1, "epochs": 4, "examples": 900, "held": 100, "every": 5},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
     "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
     "sparse-kernel": {"seeds": 1, "size": 64, "rounds": 1},
