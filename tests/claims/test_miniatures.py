@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sparse-starts": {"seeds": 1, "epochs": 4, "examples": 900, "held": 100, "every": 5},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
     "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
-    "sparse-kernel": {"seeds": 1, "size": 64, "rounds": 1},
+    "sparse-kernel": {"seeds": 1, "size": 64, "repeats": 1, "seconds": 0.001},
     "masked-is-not-faster": {"seeds": 1, "widths": (16, 16), "batch": 2, "rounds": 1},
     "structured-is-faster": {"seeds": 1, "widths": (32, 32), "batch": 2, "rounds": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
