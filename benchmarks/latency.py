@@ -5,8 +5,8 @@
 *Linear*: a layer of 1024 x 1024 at several densities, as zeros in a dense matrix, torch's and SciPy's sparse rows,
 torch's blocks, this library's kernel, fewer rows, 8-bit integers, bfloat16 and onnxruntime. *Network*: the reference
 network with masks, with half of its channels, and with sparse layers, in torch and in onnxruntime. All forms of a batch
-size take turns, dense twice. In its turn a form is called twice and the second call is timed, in CPU seconds of the one
-thread: so each finds its own weights as near as they can be, not those that the form before it left in the caches.
+size take turns, dense twice. In its turn a form is called for two milliseconds, at least once, and then timed, in CPU
+seconds of the one thread: so each finds its own weights as near as they can be, not those of the form before it.
 What is timed does not depend on the values, so weights and inputs are drawn. torch.compile is left out: it needs a C++
 compiler.
 """
@@ -59,6 +59,7 @@ DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.01)
 BATCHES = (1, 32, 256)
 #: A gain below this, or below what dense differs by from itself, is no gain.
 LEAST = 1.1
+NEAR = 0.002  # seconds of calls before a call that is timed
 Call = Callable[[], Any]
 
 
@@ -104,12 +105,16 @@ def _onnx_call(model: nn.Module, inputs: torch.Tensor, folder: Path, name: str) 
     return lambda: session(inputs)
 
 
-def linear_forms(batch: int, size: int, densities: Sequence[float], folder: Path) -> list[Form]:
-    """Return the forms of one layer at one batch size, dense first and last."""
+def linear_forms(
+    batch: int, size: int, densities: Sequence[float], folder: Path, *, onnx: bool = True
+) -> list[Form]:
+    """Return the forms of one layer at one batch size, dense first and last; in onnxruntime too."""
     rng = rng_for(0, "latency of linear layers")
     weight = torch.from_numpy(rng.standard_normal((size, size), dtype=np.float32)) / size**0.5
     order = torch.from_numpy(rng.random((size, size), dtype=np.float32))
-    bias, inputs = torch.randn(size), torch.from_numpy(rng.standard_normal((batch, size), dtype=np.float32))
+    bias, inputs = (
+        torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)) for shape in ((size,), (batch, size))
+    )
     dense = _layer(weight, bias)
     whole = dense(inputs)
     forms = [Form("dense", lambda: dense(inputs), 1.0, 1.0, whole)]
@@ -137,8 +142,8 @@ def linear_forms(batch: int, size: int, densities: Sequence[float], folder: Path
     forms.append(Form("int8, dynamic", lambda: integers(inputs), 1.0, 4.0, whole))
     halves, given = copy.deepcopy(dense).bfloat16(), inputs.bfloat16()
     forms.append(Form("bfloat16", lambda: halves(given), 1.0, 2.0, whole))
-    onnx = {"onnxruntime": (dense, 1.0), "onnxruntime, zeros in a dense matrix": (tenth, 0.1)}
-    for name, (layer, density) in onnx.items():
+    exported = {"onnxruntime": (dense, 1.0), "onnxruntime, zeros in a dense matrix": (tenth, 0.1)}
+    for name, (layer, density) in exported.items() if onnx else ():
         call = _onnx_call(layer, inputs, folder, f"linear-{density}")
         forms.append(Form(name, call, density, 1 / density, layer(inputs)))
     return [*forms, Form("dense, again", forms[0].call, 1.0, 1.0, whole)]
@@ -170,8 +175,8 @@ def _sparse(model: nn.Module) -> nn.Module:
     return replace_layers(own, made)
 
 
-def network_forms(batch: int, widths: Sequence[int], folder: Path) -> list[Form]:
-    """Return the forms of the reference network at one batch size, dense first and last."""
+def network_forms(batch: int, widths: Sequence[int], folder: Path, *, onnx: bool = True) -> list[Form]:
+    """Return the forms of the reference network at one batch size, dense first and last; in onnxruntime too."""
     pictures = _pictures()
     dense = small_cnn(pictures, widths=widths, seed=0).requires_grad_(False).eval()
     inputs = torch.from_numpy(pictures.inputs).permute(0, 3, 1, 2).float()[torch.arange(batch) % 64].contiguous() / 255
@@ -196,7 +201,7 @@ def network_forms(batch: int, widths: Sequence[int], folder: Path) -> list[Form]
         masked, inputs, batch_sizes=[batch], candidates=["sparse"], rounds=20, clock=time.thread_time
     )
     add("90% masked, layers chosen by measurement", _call(chosen.model, inputs), masked)
-    for number, (name, model) in enumerate(models.items()):
+    for number, (name, model) in enumerate(models.items() if onnx else ()):
         if name in ("dense", "90% masked", "half of the channels"):
             call = _onnx_call(model, inputs, folder, f"network-{number}")
             add("onnxruntime" if name == "dense" else f"onnxruntime, {name}", call, model)
@@ -239,11 +244,14 @@ def timed(forms: Sequence[Form], rounds: int, keys: Mapping[str, Any]) -> list[d
 
 
 def _in_turns(calls: Sequence[Call], rounds: int) -> list[list[float]]:
-    """Return the seconds of the second of two calls, for each form and round."""
+    """Return the seconds of one call after some that bring its weights near, for each form and round."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, found in zip(calls, seconds, strict=True):
+            end = time.thread_time() + NEAR
             call()
+            while time.thread_time() < end:
+                call()
             began = time.thread_time()
             call()
             found.append(time.thread_time() - began)
@@ -272,7 +280,8 @@ def linear(rounds: int, quick: bool) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         for batch in batches:
-            rows += timed(linear_forms(batch, size, densities, Path(folder)), rounds, {"size": size, "batch": batch})
+            forms = linear_forms(batch, size, densities, Path(folder), onnx=not quick)
+            rows += timed(forms, rounds, {"size": size, "batch": batch})
     return rows
 
 
@@ -282,7 +291,8 @@ def network(rounds: int, quick: bool) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         for batch in batches:
-            rows += timed(network_forms(batch, widths, Path(folder)), rounds, {"widths": list(widths), "batch": batch})
+            forms = network_forms(batch, widths, Path(folder), onnx=not quick)
+            rows += timed(forms, rounds, {"widths": list(widths), "batch": batch})
     return rows
 
 

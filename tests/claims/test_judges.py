@@ -227,6 +227,74 @@ def layer_searches(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def treated(state: str) -> Rows:
+    lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": -0.01}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    tail = {"small even": 0.5, "small uneven": 0.6, "small shuffled": 0.5, "large even": 0.6}
+    return [
+        {
+            "arm": arm, "seed": k, "multiply_adds": 10, "head": 0.9,
+            "tail": value + (arm == "small uneven") * (lead + one),
+        }
+        for k, one in enumerate(spread) for arm, value in tail.items()
+    ]  # fmt: skip
+
+
+def students(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {"student": student, "arm": arm, "seed": k, "head": 0.9, "tail": 0.5 + (arm == "taught") * (lead + one)}
+        for k, one in enumerate(spread) for student in ("pruned", "small") for arm in ("taught", "alone", "smoothed")
+    ]  # fmt: skip
+
+
+def cuts(state: str) -> Rows:
+    slope = {"reproduced": 1.0, "refuted": -1.0, "inconclusive": 0.0}[state]
+    ways = {("none", 0): 0.0, ("magnitude", 2): 0.01, ("random", 2): 0.02, ("largest", 2): 0.06}
+    sign = (1, -1, 1, -1, 1, -1)
+    return [
+        {
+            "by": by, "cuts": number, "seed": k, "instability": lost,
+            "accuracy": 0.9 + (slope or sign[k]) * lost + 0.0001 * k,
+        }
+        for k in range(6) for (by, number), lost in ways.items()
+    ]  # fmt: skip
+
+
+def leaving(state: str) -> Rows:
+    lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    arms = {"whole": (0.9, 3.0), "random": (0.8, 1.5), "shallow 2": (0.1, 0.5), "shallow 4": (0.9 - lead, 1.6)}
+    made: Rows = []
+    for k, one in enumerate(spread):
+        made += [{"arm": arm, "accuracy": value, "time": time} for arm, (value, time) in arms.items()]
+        made += [{"arm": "exits", "accuracy": 0.9 + 0.1 * one, "time": 1.5 + one}]
+        made[-5:] = [{**row, "seed": k, "multiply_adds": 0.5, "left": 0.7} for row in made[-5:]]
+    return made
+
+
+def flows(state: str) -> Rows:
+    ranks = {"reproduced": (1, -1), "refuted": (-1, 1), "inconclusive": (1, 1)}[state]
+    return [
+        {
+            "method": method, "ranking": "global", "seed": k, "accuracy": 0.5 + 0.1 * place, "flow": ranks[0] * place,
+            "norm": ranks[1] * place,
+        }
+        for k in range(6) for place, method in enumerate(("random", "snip", "grasp", "synflow"))
+    ]  # fmt: skip
+
+
+def removals(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    accuracy = {"random": 0.5, "random+blur": 0.5 - lead, "gradient": 0.6, "gradient+blur": 0.45}
+    return [
+        {"arm": arm, "fraction": part, "seed": k, "accuracy": value + one * (arm == "random"), "without": 0.1}
+        for k, one in enumerate(spread) for part in (0.5, 0.9) for arm, value in accuracy.items()
+    ]  # fmt: skip
+
+
 def sparse(state: str) -> Rows:
     values = list(REFERENCE.values())
     if state == "refuted":
@@ -286,6 +354,12 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "batchnorm-only": frozen,
     "layer-search-beats-random": layer_searches,
     "transplant": transplants,
+    "uneven-training": treated,
+    "distil-keeps-tail": students,
+    "generalisation-stability": cuts,
+    "early-exit": leaving,
+    "gradient-flow": flows,
+    "roar": removals,
     "sparse-starts": sparse,
     "supermask": supermasks,
     "sparse-kernel": sparse_speeds,
@@ -360,6 +434,14 @@ def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -
 def test_a_claim_on_pairs_must_hold_on_every_image_set() -> None:
     rows = pairs("reproduced") + [{**row, "data": "cifar10"} for row in pairs("refuted")]
     assert CLAIMS["class-pairs"].judge(rows).status == "refuted"
+
+
+def test_removing_and_retraining_tells_of_every_estimator_without_counting_it() -> None:
+    verdict = CLAIMS["roar"].judge(removals("reproduced"))
+    assert verdict.status == "reproduced"
+    assert "90%, not part of the rule: gradient found less than random (+0.100" in "; ".join(verdict.findings)
+    kept = [{**row, "without": 0.8} for row in removals("reproduced")]
+    assert CLAIMS["roar"].judge(kept).status == "refuted"
 
 
 def test_only_seeds_with_both_sides_are_compared() -> None:

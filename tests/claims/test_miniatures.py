@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "small-batch-layer": {"seeds": 1, "steps": 1, "train": 64},
     "transplant": {"seeds": 1, "steps": 2, "train": 100},
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
+    "roar": {"seeds": 1, "epochs": 1, "widths": (2,), "train": 64, "test": 30, "estimators": ("gradient",)},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
     "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
@@ -38,17 +39,25 @@ SMALL: dict[str, dict[str, Any]] = {
     "compound-scaling": {"seeds": 1, "examples": 64, "epochs": 1},
     "cell-transfer": {"seeds": 1, "cells": 1, "examples": 32, "epochs": (1, 1), "widths": (2, 2)},
     "weight-inheritance": {"seeds": 1, "children": 1, "examples": 32, "epochs": (1, 1), "width": 2},
+    "uneven-training": {"seeds": 1, "epochs": 2, "largest": 20, "test": 5, "every": 1},
+    "distil-keeps-tail": {"seeds": 1, "epochs": 6, "largest": 60, "test": 5},
+    "generalisation-stability": {"seeds": 1, "epochs": 2, "train": 320, "valid": 50, "cuts": (2,)},
+    "early-exit": {
+        "seeds": 1, "epochs": 1, "train": 64, "valid": 32, "blocks": 2, "exits": (1,), "shallow": (1,), "width": 4,
+        "timed": 2, "rounds": 1,
+    },
+    "gradient-flow": {"seeds": 1, "steps": 3, "early": 2, "train": 100, "widths": (8,), "density": 0.3},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
-    "sparse-kernel", "masked-is-not-faster", "structured-is-faster",
-    "layer-for-sparse",
+    "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
+    "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow", "roar",
 )  # fmt: skip
 TIMES = {
     "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second",
-    "dense_seconds", "csr_ratio", "dense_ratio", "masked_ratio", "noise", "labelled",
+    "dense_seconds", "csr_ratio", "dense_ratio", "masked_ratio", "noise", "labelled", "time",
 }  # fmt: skip
 
 

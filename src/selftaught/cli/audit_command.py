@@ -14,7 +14,10 @@ from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resiz
 from selftaught.errors import InputError
 
 if TYPE_CHECKING:
-    from selftaught.audit import Audit, Population
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from selftaught.audit import Audit, Population, Robustness, Slice
     from selftaught.examples import Examples
 
 __all__ = ["audit_command"]
@@ -50,6 +53,13 @@ def audit_command(
     drop: DropColumns = None,
     id_column: IdColumn = None,
     resize: Resize = None,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Look for parts of the data, named by nobody, where labels changed most.")
+    ] = False,
+    corruptions: Annotated[
+        bool,
+        typer.Option("--corruptions", help="Run both on noisy, blurred, pale or incomplete inputs; models, not .npz."),
+    ] = False,
     rate: Annotated[
         float, typer.Option("--q", help="False discovery rate of classes and groups.", parser=number, metavar="X")
     ] = 0.05,
@@ -75,6 +85,8 @@ def audit_command(
     from selftaught.datasets import load
     from selftaught.writing import file_to_write, write_atomically
 
+    if corruptions and not all(map(_is_models, (before, after))):
+        raise InputError("--corruptions runs models on corrupted inputs; give both as folders of `selftaught train`")
     written = file_to_write(out, read=[Path(before), Path(after), Path(data)]) if out is not None else None
     reading = reading_given(missing, drop, id_column, resize)
     if groups:
@@ -84,14 +96,28 @@ def audit_command(
         raise InputError(f"{data} has no classes to predict; an audit compares classes")
     unseen = _unseen(examples, [before, after])
     old, new = (_population(one, examples, unseen) for one in (before, after))
-    found = audit(old, new, unseen, groups=groups or (), q=rate, seed=seed)
-    text = json.dumps({"data": examples.name, "before": before, "after": after, **found.to_dict()}, indent=2) + "\n"
+    embedding = _embedding(before, unseen) if slices else None
+    found = audit(old, new, unseen, groups=groups or (), q=rate, slices=slices, embedding=embedding, seed=seed)
+    told = {"data": examples.name, "before": before, "after": after, **found.to_dict()}
+    robust: tuple[Robustness, ...] = ()
+    if corruptions:
+        from selftaught.audit import robustness
+
+        robust = robustness(
+            lambda data: _population(before, data, data), lambda data: _population(after, data, data), unseen, seed=seed
+        )
+        told["corruptions"] = [one.to_dict() for one in robust]
+    text = json.dumps(told, indent=2) + "\n"
     if written is not None:
         write_atomically(written, text.encode())
     if as_json:
         typer.echo(text, nl=False)
     else:
         _print(found, examples.name)
+        if found.slices is not None:
+            _print_slices(found.slices)
+        if robust:
+            _print_corruptions(robust)
 
 
 def _is_models(place: str) -> bool:
@@ -128,6 +154,15 @@ def _population(place: str, examples: Examples, unseen: Examples) -> Population:
     from selftaught.audit.trained import model_folders, population_of_models
 
     return population_of_models(model_folders(place), unseen, name=place)
+
+
+def _embedding(place: str, examples: Examples) -> NDArray[np.float64] | None:
+    """Return what goes into the last layer of the first model of a folder; None for predictions."""
+    if not _is_models(place):
+        return None
+    from selftaught.audit import model_folders, penultimate
+
+    return penultimate(model_folders(place)[0], examples)
 
 
 def _print(found: Audit, data: str) -> None:
@@ -184,6 +219,42 @@ def _print_impacts(console: Any, found: Audit) -> None:
         console.print(table)
     if found.null_rejections == found.null_rejections:
         console.print(f"between halves of the models before {found.null_rejections:.1%} of the classes' tests reject")
+
+
+def _print_slices(slices: tuple[Slice, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    if not slices:
+        console.print("slices: none in which changed labels beyond seed churn concentrate was confirmed")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("slice, labels changed beyond seed churn", overflow="fold")
+    for title in ("n", "inside", "outside", "difference", "p"):
+        table.add_column(title, justify="right" if title in ("n", "inside", "outside") else "left", no_wrap=True)
+    for one in slices:
+        table.add_row(one.name, str(int(one.members.sum())), f"{one.inside:.3f}", f"{one.outside:.3f}",
+                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}", f"{one.adjusted:.2g}")  # fmt: skip
+    console.print(table)
+    for one in slices:
+        console.print(f"typical of {one.name}: {', '.join(one.typical)}")
+
+
+def _print_corruptions(found: tuple[Robustness, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("corruption", "before", "after", "beyond clean inputs", "chance", "of clean", ""):
+        table.add_column(title, justify="right" if title in ("before", "after") else "left", no_wrap=True)
+    for one in found:
+        null, ratio = one.finding.null, one.ratio
+        table.add_row(f"{one.corruption} {one.strength}", f"{one.before:.3f}", f"{one.after:.3f}",
+                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}",
+                      "" if null is None else f"±{null[1]:.3f}", "" if ratio != ratio else f"{ratio:.2f} times",
+                      str(one.finding.verdict))  # fmt: skip
+    Console(highlight=False, markup=False).print(table)
 
 
 def _range(ends: tuple[float, float] | None) -> str:

@@ -19,6 +19,7 @@ from selftaught.training.config import TrainConfig
 from selftaught.training.devices import left_as_found, pick_device
 from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.losses import Loss
+from selftaught.training.member_data import MemberData
 from selftaught.training.population_optimisers import PopulationOptimiser
 from selftaught.training.random_state import own_random_state, seed_of_step
 from selftaught.training.run import augmented
@@ -56,11 +57,11 @@ class FittedPopulation:
 
 def fit_population(
     models: Sequence[torch.nn.Module] | Callable[[int], torch.nn.Module],
-    data: Task | Examples,
+    data: Task | Examples | Sequence[Examples],
     config: TrainConfig | Sequence[TrainConfig] | None = None,
     *,
     members: int | None = None,
-    valid: Examples | None = None,
+    valid: Examples | Sequence[Examples] | None = None,
     weights: NDArray[Any] | Mapping[str, float] | None = None,
     engine: Engine | None = None,
     on_epoch: Callable[[int, tuple[float, ...]], str | None] | None = None,
@@ -72,17 +73,20 @@ def fit_population(
 
     Args:
         models: the members, or a function that makes member number 0, 1, ...
-        data: what all of them are trained on.
+        data: what all of them are trained on; or examples of each member, which have one shape, number and kind of
+            targets.
         config: settings of each member, which may differ in `seed` and in the optimiser's `lr` and `weight_decay`; or
             one for all, and member k has its seed plus k.
         members: how many, for a function.
-        valid: what each is evaluated on at the end; a task's validation part by default.
+        valid: what each is evaluated on at the end, for all or one a member; a task's validation part by default.
         weights: (n,) weight of each example's loss, or a mapping from ids.
         engine: "layers", "vmap" or "turns", see `Stack`; None takes what was measured to be fastest for such a model.
         on_epoch: called with the number of epochs done and the members' losses; "stop" ends the run.
 
     Raises:
-        InputError: the models are not of one shape, or the settings differ in what all must share.
+        InputError: the models are not of one shape, the settings differ in what all must share, or there are not as
+            many data as members.
+        DataError: members' data differ in shape, number or kind of targets.
         DivergedError: the loss of a member is not finite any more.
 
     >>> from selftaught import load
@@ -108,19 +112,32 @@ def fit_population(
         entered.enter_context(own_random_state(device))
         for model in models:
             entered.enter_context(left_as_found(model, device))
-        source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights)
+        source: InMemory | MemberData
+        if isinstance(data, Examples):
+            source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights)
+        else:
+            source = MemberData(_one_each(data, len(models), "data"), shared.batch_size, device, weights)
         chosen = engine or pick_engine(models[0], source.batch(torch.arange(source.batch_size, device=device)).inputs)
         losses, steps = _train(Stack(models, chosen, device), source, configs, on_epoch, began)
-        judged = () if valid is None else tuple(evaluate(model, valid) for model in models)
+        apart = [valid] * len(models) if valid is None or isinstance(valid, Examples) else _one_each(
+            valid, len(models), "valid"
+        )
+        judged = tuple(evaluate(model, one) for model, one in zip(models, apart, strict=True) if one is not None)
     return FittedPopulation(
         models=tuple(models), configs=configs, steps=steps, seconds=time.perf_counter() - began, losses=losses,
         valid=judged, engine=chosen,
     )  # fmt: skip
 
 
+def _one_each(data: Sequence[Examples], members: int, name: str) -> Sequence[Examples]:
+    if len(data) != members:
+        raise InputError(f"{members} models need {name} for all, or one for each; got {len(data)}")
+    return data
+
+
 def _train(
     stack: Stack,
-    source: InMemory,
+    source: InMemory | MemberData,
     configs: tuple[TrainConfig, ...],
     on_epoch: Callable[[int, tuple[float, ...]], str | None] | None,
     began: float,
@@ -143,7 +160,7 @@ def _train(
                 factor = shared.schedule.factor(min((start - began) / shared.seconds, 1.0) * 1000, 1000.0)
             else:
                 factor = shared.schedule.factor(step, total or 1)
-            batches = [source.batch(one) for one in rows] if shared.augment else [source.batch(torch.stack(rows))]
+            batches = _batches(source, rows, each=shared.augment is not None)
             found = _step(stack, batches, optimiser, configs, source, loss, factor, step, mixing)
             step += 1
             sums += found * len(rows[0])
@@ -160,12 +177,21 @@ def _train(
     return tuple(history), step
 
 
+def _batches(source: InMemory | MemberData, rows: Sequence[torch.Tensor], *, each: bool) -> list[Batch]:
+    """Return a batch for each member, or one of all of them."""
+    if not each:
+        return [source.batch(torch.stack(list(rows)))]
+    if isinstance(source, InMemory):
+        return [source.batch(one) for one in rows]
+    return [source.batch(one, member) for member, one in enumerate(rows)]
+
+
 def _step(
     stack: Stack,
     batches: list[Batch],
     optimiser: PopulationOptimiser,
     configs: tuple[TrainConfig, ...],
-    source: InMemory,
+    source: InMemory | MemberData,
     loss: Loss,
     factor: float,
     step: int,
