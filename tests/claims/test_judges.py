@@ -329,7 +329,7 @@ def protections(state: str) -> Rows:
             "arm": arm, "seed": k, "accuracy": 0.9, "dense": 0.95, "widths": [[64, 8]],
             "drop": 0.1 if arm != "protected" else 0.1 * ratio + one,
         }
-        for k, one in enumerate(spread) for arm in ("plain", "distilled", "protected")
+        for k, one in enumerate(spread) for arm in ("plain", "longer", "distilled", "protected")
     ]  # fmt: skip
 
 

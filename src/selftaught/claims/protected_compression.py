@@ -13,12 +13,12 @@ from selftaught.claims.statistics import gain
 
 __all__ = ["CLAIM", "ProtectedCompression"]
 
-ARMS = ("plain", "distilled", "protected")
+ARMS = ("plain", "longer", "distilled", "protected")
 
 
 @dataclass(frozen=True)
 class ProtectedCompression:
-    """A trained network that loses channels, fine-tuned plainly, by its dense self, and with protection.
+    """A trained network that loses channels, fine-tuned plainly, twice as long, by its dense self, and with protection.
 
     Args:
         seeds: how many; each has its own split, weights and order.
@@ -81,7 +81,8 @@ def measure(config: ProtectedCompression, part: Part) -> list[dict[str, Any]]:
         rows = []
         for arm in ARMS:
             tune = FineTune(training=settings(config.tuning, config.lr), distil=0.9 if arm == "distilled" else 0.0)
-            steps = Plan(steps=(Channels(ratio=config.ratio, round_to=config.round_to), tune), seed=seed)
+            again = (FineTune(training=settings(config.tuning, config.lr / 2)),) if arm == "longer" else ()
+            steps = Plan(steps=(Channels(ratio=config.ratio, round_to=config.round_to), tune, *again), seed=seed)
             found = protect(dense, train, valid, steps) if arm == "protected" else run_plan(dense, train, steps)
             after = evaluate(found.model, test)
             rows.append(
@@ -120,7 +121,7 @@ CLAIM = Claim(
         "at most half of that without, at the same widths."
     ),
     source="Ours; the harm is that of Hooker et al., arXiv 1911.05248 and 2010.03058.",
-    control="the same cut, fine-tuned without protection; the same with the dense network as its teacher",
+    control="the same cut, fine-tuned without protection; as long as protection takes; with the dense one as teacher",
     scales={
         "tiny": Scale(ProtectedCompression(seeds=8), 60),
         "small": Scale(
