@@ -156,10 +156,20 @@ def test_what_has_no_integer_kernel_stays_float_and_is_listed(tmp_path: Path) ->
     assert dict(found.left_float) == {"up.weight": "conv_transpose2d has no kernel for 8-bit integers"}
     assert found.layers == ("mix.weight", "last.weight")
     assert 0 < found.relative < 0.1
-    # Far beyond what it was calibrated on, an activation still ends at 6.
-    with torch.no_grad():
-        wanted = model(100 * inputs)
-        assert float((found.model(100 * inputs) - wanted).abs().max()) < 0.2 * float(wanted.abs().max())
+
+
+@torch.no_grad()
+def test_an_activation_ends_where_its_range_does_not() -> None:
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU6(), nn.Linear(2, 1)).requires_grad_(False)
+    for layer in (model[0], model[2]):
+        layer.weight.fill_(1.0)
+        layer.bias.zero_()
+    # The scale of two to the minus fifth reaches to 7.97.
+    found = quantise(model, torch.linspace(0, 12, 64)[:, None])
+    assert found.model(torch.tensor([[3.0], [6.0], [7.0], [11.0]]))[:, 0].tolist() == pytest.approx(
+        [6.0, 12.0, 12.0, 12.0], abs=0.3
+    )
+    assert float(found.model(torch.tensor([[11.0]])) - found.model(torch.tensor([[6.5]]))) == 0
 
 
 @torch.no_grad()
