@@ -32,6 +32,7 @@ def both_agree(model: nn.Module, inputs: torch.Tensor, folder: Path, **options: 
     assert exported.operators.get("QLinearConv", 0) + exported.operators.get("MatMulInteger", 0) == len(found.layers)
 
 
+@pytest.mark.slow
 def test_perceptron(tmp_path: Path) -> None:
     both_agree(perceptron(), torch.randn(40, 24), tmp_path)
 
@@ -150,6 +151,7 @@ class Mixed(nn.Module):
         return result
 
 
+@pytest.mark.slow
 def test_what_has_no_integer_kernel_stays_float_and_is_listed(tmp_path: Path) -> None:
     model, inputs = settled(Mixed()), torch.randn(16, 2, 5, 6)
     found = quantise(model, inputs, batch_size=8)
