@@ -31,6 +31,7 @@ from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memor
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
 from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.saved import load_predictions, save_predictions
+from selftaught.audit.sweep import Level, Sweep, sweep
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
@@ -44,6 +45,9 @@ __all__ = [
     "Audit",
     "Finding",
     "Verdict",
+    "sweep",
+    "Sweep",
+    "Level",
     "Population",
     "load_predictions",
     "save_predictions",

@@ -1,0 +1,33 @@
+"""What composes compression, training and the audit: plans that none of them could carry out alone.
+
+Importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from selftaught.lazy import lazy_names as _lazy_names
+from selftaught.training.requirement import require_torch as _require_torch
+
+if TYPE_CHECKING:
+    from selftaught.plans.ladder import LEVELS, LadderProgress, Network, Rung, train_ladder
+
+__all__ = [
+    "train_ladder",
+    "Rung",
+    "LadderProgress",
+    "Network",
+    "LEVELS",
+]
+
+_HOMES = {
+    **dict.fromkeys(("LEVELS", "LadderProgress", "Network", "Rung", "train_ladder"), "ladder"),
+}
+_load, __dir__ = _lazy_names(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        _require_torch()
+    return _load(name)
