@@ -10,6 +10,10 @@ import pytest
 
 from selftaught.claims import CLAIMS, SCALES, Claim
 
+#: ladders of pruned populations as small as they can be
+MINI: dict[str, Any] = {
+    "seeds": 1, "models": 4, "common": 20, "rare": 5, "kept": 10, "epochs": 2, "widths": (2,), "batch_size": 16,
+}  # fmt: skip
 #: what makes a configuration a miniature
 SMALL: dict[str, dict[str, Any]] = {
     "linear-from-nothing": {"seeds": 1, "programs": 200, "unseen": 16},
@@ -32,11 +36,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "compound-scaling": {"seeds": 1, "examples": 64, "epochs": 1},
     "cell-transfer": {"seeds": 1, "cells": 1, "examples": 32, "epochs": (1, 1), "widths": (2, 2)},
     "weight-inheritance": {"seeds": 1, "children": 1, "examples": 32, "epochs": (1, 1), "width": 2},
+    "forgotten-examples": MINI,
+    "rare-classes-pay": {**MINI, "levels": (0.0, 0.9)},
+    "quantised-forgets-less": {**MINI, "levels": (0.0, 0.9)},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant",
+    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less",
 )  # fmt: skip
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

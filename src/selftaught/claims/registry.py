@@ -14,6 +14,7 @@ from selftaught.claims import (
     efficientnet_table,
     evolution_beats_random,
     few_examples_invite_noise,
+    forgotten_examples,
     invention,
     lanes_pay,
     layer_rejection,
@@ -22,6 +23,8 @@ from selftaught.claims import (
     liveness_pays,
     nb201_budget,
     nonlinear_setup,
+    quantised_forgets_less,
+    rare_classes_pay,
     small_batch_layer,
     transplant,
     weight_inheritance,
@@ -52,6 +55,9 @@ _MODULES = (
     batchnorm_only,
     layer_search_beats_random,
     transplant,
+    forgotten_examples,
+    rare_classes_pay,
+    quantised_forgets_less,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -1,4 +1,4 @@
-"""The ladder: a population of models for each level of sparsity, all trained alike, with what they say of kept examples.
+"""The ladder: a population of models a level of sparsity, all trained alike, and what they say of kept examples.
 
 What pruning forgets is read from it by `selftaught.audit.sweep`.
 """

@@ -55,7 +55,7 @@ class MemberRuns:
                 Run(
                     model=model, config=config, source=source, loss=loss, optimiser=rates, device=source.device,
                     valid=None, callbacks=own[number], precision=config.precision,
-                )  # fmt: skip
+                )
             )
 
     def start(self) -> None:
