@@ -240,6 +240,26 @@ def rounding(state: str) -> Rows:
     return made
 
 
+def difficult(state: str) -> Rows:
+    found = {"reproduced": 0.9, "refuted": 0.7, "inconclusive": 0.85}[state]
+    return [
+        {"seed": k, "flips": 80, "accuracy": 0.9,
+         "auroc": {"confidence": 0.92, "aum": 0.93, "el2n": found + one, "forgetting": 0.6, "vog of the logit": 0.4}}
+        for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0))
+    ]  # fmt: skip
+
+
+def hard_kinds(state: str) -> Rows:
+    lead = {"reproduced": 0.2, "refuted": -0.2, "inconclusive": 0.0}[state]
+    kinds = ("mislabelled", "ambiguous", "rare")
+    return [
+        {"seed": k, "n": 800,
+         "auroc": {column: {truth: 0.7 + (0.25 if truth != "rare" else lead + one) * (column == truth)
+                            for truth in kinds} for column in kinds}}
+        for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0))
+    ]  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -264,6 +284,8 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "forgotten-examples": forgotten,
     "rare-classes-pay": rare_paid,
     "quantised-forgets-less": rounding,
+    "difficulty-measures": difficult,
+    "rare-or-mislabelled": hard_kinds,
 }
 
 

@@ -39,12 +39,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "forgotten-examples": MINI,
     "rare-classes-pay": {**MINI, "levels": (0.0, 0.9)},
     "quantised-forgets-less": {**MINI, "levels": (0.0, 0.9)},
+    "difficulty-measures": {"seeds": 1, "images": 60, "epochs": 2, "widths": (2,), "models": 2},
+    "rare-or-mislabelled": {"seeds": 1, "images": 150, "epochs": 2, "widths": (2,), "models": 2},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant",
-    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less",
+    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures", "rare-or-mislabelled",
 )  # fmt: skip
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

@@ -11,6 +11,7 @@ from selftaught.claims import (
     class_pairs,
     compound_scaling,
     controller_beats_random,
+    difficulty_measures,
     efficientnet_table,
     evolution_beats_random,
     few_examples_invite_noise,
@@ -25,6 +26,7 @@ from selftaught.claims import (
     nonlinear_setup,
     quantised_forgets_less,
     rare_classes_pay,
+    rare_or_mislabelled,
     small_batch_layer,
     transplant,
     weight_inheritance,
@@ -58,6 +60,8 @@ _MODULES = (
     forgotten_examples,
     rare_classes_pay,
     quantised_forgets_less,
+    difficulty_measures,
+    rare_or_mislabelled,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -11,6 +11,7 @@ from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
+    from selftaught.plans.hardness import HardExamples, hard_examples, out_of_fold
     from selftaught.plans.ladder import LEVELS, LadderProgress, Network, Rung, train_ladder
 
 __all__ = [
@@ -19,9 +20,13 @@ __all__ = [
     "LadderProgress",
     "Network",
     "LEVELS",
+    "hard_examples",
+    "HardExamples",
+    "out_of_fold",
 ]
 
 _HOMES = {
+    **dict.fromkeys(("HardExamples", "hard_examples", "out_of_fold"), "hardness"),
     **dict.fromkeys(("LEVELS", "LadderProgress", "Network", "Rung", "train_ladder"), "ladder"),
 }
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
