@@ -25,12 +25,15 @@ from selftaught.audit.difficulty import (
 )
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
+from selftaught.audit.findings_folder import PersonsVerdict, read_verdicts, record_verdict, write_findings
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
+from selftaught.audit.price import Price, found_change, group_offsets, price, shift_groups
 from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.saved import load_predictions, save_predictions
+from selftaught.audit.sheet import example_sheet
 from selftaught.audit.sweep import Level, Sweep, sweep
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
@@ -48,6 +51,16 @@ __all__ = [
     "sweep",
     "Sweep",
     "Level",
+    "price",
+    "Price",
+    "found_change",
+    "group_offsets",
+    "shift_groups",
+    "write_findings",
+    "example_sheet",
+    "record_verdict",
+    "read_verdicts",
+    "PersonsVerdict",
     "Population",
     "load_predictions",
     "save_predictions",

@@ -11,13 +11,14 @@ from selftaught.claims.evidence import Row, Verdict, combine
 from selftaught.claims.statistics import gain
 
 if TYPE_CHECKING:
+    from selftaught.audit.input_gradients import Scalar
     from selftaught.examples import Examples
 
 __all__ = ["CLAIM", "DifficultyMeasures", "drawn_images", "train_config"]
 
 LEAST = 0.85
 NEARLY = 0.01  # of AUROC, by which AUM may be behind EL2N and still be called level with it
-SCALARS = ("logit", "probability", "loss")
+SCALARS: tuple[Scalar, ...] = ("logit", "probability", "loss")
 
 
 @dataclass(frozen=True)
