@@ -104,7 +104,7 @@ def record_verdict(folder: str | os.PathLike[str], example: str, said: str) -> t
         told = f"{len(fitting)} examples begin with" if fitting else "there is no example"
         raise InputError(f"{told} {example!r} in {place}; take an id from its page{did_you_mean(example, ids[:200])}")
     verdicts = {**read_verdicts(place), fitting[0]: said}
-    Ledger(place / LEDGER).record("verdict", [fitting[0]], np.array([VERDICTS.index(said)]))  # type: ignore[arg-type]
+    Ledger(place / LEDGER).record("verdict", [fitting[0]], np.array([VERDICTS.index(said)]))
     try:
         write_atomically(place / SAID, (json.dumps(verdicts, indent=2) + "\n").encode())
     except OSError as error:

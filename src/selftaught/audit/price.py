@@ -76,12 +76,16 @@ class Price:
         """Return it in JSON's own types."""
         return {"name": self.name, "n": self.n, "holds": self.holds, "lines": self.lines}
 
+    @property
+    def headline(self) -> str:
+        """What was done, and what came of it, in a line."""
+        if self.holds:
+            return f"{self.name}: the examples found gain, and nobody is shown to lose"
+        if self.losers:
+            return f"{self.name}: it hurts " + ", ".join(one.where for one in self.losers)
+        return f"{self.name}: no gain on the examples found beyond chance"
+
     def __str__(self) -> str:
-        head = f"{self.name}: " + (
-            "the examples found gain, and nobody is shown to lose" if self.holds
-            else "it hurts " + ", ".join(one.where for one in self.losers) if self.losers
-            else "no gain on the examples found beyond chance"
-        )  # fmt: skip
         rows = []
         for one in self.lines:
             if one["before"] is not None:
@@ -89,7 +93,7 @@ class Price:
                 change = one["after"] - one["before"]
                 rows.append(f"  {one['where']}: {one['before']:.3f} -> {one['after']:.3f}, {change:+.3f}{ends}, "
                             f"{one['verdict']}")  # fmt: skip
-        return "\n".join([head, *rows])
+        return "\n".join([self.headline, *rows])
 
 
 def price(
@@ -209,7 +213,7 @@ def group_offsets(
             continue
         weights = (1 / counts[labels[rows]] / np.count_nonzero(counts)) if even else np.full(len(rows), 1 / len(rows))
         own, there = mean[rows], counts > 0
-        target = np.bincount(labels[rows], weights=weights, minlength=mean.shape[1])
+        target = np.bincount(labels[rows], weights=weights, minlength=mean.shape[1]).astype(np.float64)
 
         def loss(
             free: NDArray[np.float64],

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selftaught.audit import Audit, Sweep
+    from collections.abc import Sequence
 
-__all__ = ["print_audit", "print_sweep"]
+    from selftaught.audit import Audit, Price, Sweep
+
+__all__ = ["print_audit", "print_prices", "print_sweep"]
 
 _SHORT = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
 
@@ -80,8 +82,8 @@ def print_sweep(found: Sweep) -> None:
     for text in dict.fromkeys(one for part in told for one in part.warnings):
         console.print(f"warning: {text}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("level", "accuracy", "PIE", "chance", "", "on PIE / off", "CIE", "chance", "hurt most", "worse off"):
-        table.add_column(title, no_wrap=title not in ("hurt most", "worse off"), overflow="fold")
+    for title in ("level", "accuracy", "PIE", "chance", "", "on PIE / off", "hurt most", "worse"):
+        table.add_column(title, no_wrap=title != "hurt most", overflow="fold")
     for level in found.levels:
         spread = "" if level.deviation != level.deviation else f" ± {level.deviation:.3f}"
         row = [level.name, f"{level.accuracy:.3f}{spread}"]
@@ -92,7 +94,6 @@ def print_sweep(found: Sweep) -> None:
                 f"{one.pie.rate:.3f}", _share(one.pie.churn), str(one.pie.finding.verdict),
                 "" if sides is None or sides.after_on != sides.after_on
                 else f"{sides.after_on:.3f} / {sides.after_off:.3f}",
-                f"{one.cie.rate:.3f}", _share(one.cie.churn),
                 "" if hurt is None else f"{hurt.where} {hurt.finding.value:+.3f}",
                 f"{len(level.worse)} of {_tested(one)}",
             ]  # fmt: skip
@@ -108,6 +109,27 @@ def print_sweep(found: Sweep) -> None:
     unseen = safest.not_ruled_out
     bound = "" if unseen != unseen else f"; a loss of up to {max(unseen, 0):.3f} is not ruled out"
     console.print(f"up to {safest.name} no class or group is significantly worse{bound}")
+
+
+def print_prices(prices: Sequence[Price]) -> None:
+    """Print what mitigations cost: a line for all, the examples found and each class and group, a column for each."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    names = [chr(ord("A") + number) for number in range(len(prices))]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("after pruning", "n", "before", *names):
+        table.add_column(title, no_wrap=True)
+    for lines in zip(*(one.lines for one in prices), strict=True):
+        first = lines[0]
+        if first["before"] is not None:
+            cells = [f"{one['after']:.3f}{'*' if one['verdict'] == 'change' else ''}" for one in lines]
+            table.add_row(first["where"], str(first["n"]), f"{first['before']:.3f}", *cells)
+    console.print(table)
+    console.print("* a change beyond chance, on examples that nothing was chosen on")
+    for name, one in zip(names, prices, strict=True):
+        console.print(f"{name}: {one.headline}")
 
 
 def _tested(found: Audit) -> int:

@@ -15,6 +15,9 @@ from selftaught.cli.quantities import clock, short_count
 from selftaught.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selftaught.audit import Price
     from selftaught.examples import Examples
     from selftaught.plans import LadderProgress
 
@@ -69,12 +72,11 @@ def run_sweep(
 
     require_torch()
     from selftaught.audit import sweep
-    from selftaught.cli.audit_view import print_sweep
-    from selftaught.cli.train_command import _sizes
+    from selftaught.cli.audit_view import print_prices, print_sweep
+    from selftaught.cli.train_command import layer_sizes, train_config
     from selftaught.cli.train_view import TrainView
     from selftaught.datasets.set_apart import set_apart
     from selftaught.plans import Network, train_ladder
-    from selftaught.training import AdamW, TrainConfig
 
     chosen = levels_of(levels)
     count = 6 if models is None else models
@@ -86,11 +88,11 @@ def run_sweep(
     if writer.folder is None:
         plain = re.sub(r"[^\w.-]+", "-", examples.name).strip("-.")[:80] or "data"
         writer.folder = Path("selftaught-runs") / f"sweep-{plain}-{model}-{seed}"
-    told = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
-    config = TrainConfig(seed=seed, optimiser=AdamW(**({} if lr is None else {"lr": lr})), **told)
+    told = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    config = train_config({name: value for name, value in told.items() if value is not None})
     free, apart = set_apart(examples, seed=seed)
     train, kept = examples.take(free), examples.take(apart)
-    network = Network(model, hidden=_sizes(hidden))  # type: ignore[arg-type]
+    network = Network(model, hidden=layer_sizes(hidden))  # type: ignore[arg-type]
     stream = sys.stderr if as_json else sys.stdout
     title = f"{count} x {model} on {examples.name}, {len(train)} to train on, {len(kept)} kept apart"
     common: dict[str, Any] = {"models": count, "config": config}
@@ -104,7 +106,7 @@ def run_sweep(
         rungs = train_ladder(
             train, kept, network, levels=chosen, folder=writer.folder, fresh=fresh, on_progress=on_progress, **common
         )
-        prices = []
+        prices: Sequence[Price] = ()
         if mitigate and len(rungs) == len(chosen):
             from selftaught.plans import mitigations
 
@@ -127,8 +129,8 @@ def run_sweep(
         typer.echo(text, nl=False)
         return
     print_sweep(found)
-    for one in prices:
-        typer.echo(str(one))
+    if prices:
+        print_prices(prices)
     if stopped:
         typer.echo(f"stopped with {len(rungs)} of {len(chosen)} populations; the same command goes on")
     typer.echo(str(page))

@@ -120,12 +120,25 @@ def _steps(found: Mapping[str, Any]) -> str:
 def _mitigated(found: Any) -> str:
     if not found:
         return ""
-    rows = [[one["name"], one["where"], str(one["n"]), _number(one["before"], 3), _number(one["after"], 3),
-             f"[{_number(one['low'], 3)}, {_number(one['high'], 3)}]", one["verdict"]]
-            for part in found for one in part["lines"]]  # fmt: skip
-    head = ("what was done", "where", "n", "before", "after", "change, 95 %", "verdict")
-    said = "Each is judged on examples that nothing was chosen on; the found examples by models that did not find them."
-    return element("section", element("h2", "What can be done about it") + element("p", said) + _table(head, rows))
+    names = [chr(ord("A") + k) for k in range(len(found))]
+    rows = []
+    for lines in zip(*(part["lines"] for part in found), strict=True):
+        cells = [_changed(one) for one in lines]
+        rows.append([lines[0]["where"], str(lines[0]["n"]), _number(lines[0]["before"], 3), *cells])
+    ends = {True: "the examples found gain, and nobody is shown to lose", False: "no gain without a loss is shown"}
+    told = "".join(
+        element("li", f"<b>{name}</b> {escape(part['name'])}: {ends[bool(part['holds'])]}")
+        for name, part in zip(names, found, strict=True)
+    )
+    said = "Judged on examples that nothing was chosen on; those found, by models that did not find them."
+    parts = element("h2", "What can be done about it") + element("p", said) + element("ul", told, class_="notes")
+    return element("section", parts + _table(("where", "n", "before", *names), rows))
+
+
+def _changed(line: Mapping[str, Any]) -> str:
+    if line["before"] is None or line["after"] is None:
+        return ""
+    return f"{line['after']:.3f} ({line['after'] - line['before']:+.3f}, {line['verdict']})"
 
 
 def _said(verdicts: Mapping[str, str]) -> str:
