@@ -13,7 +13,7 @@ from selftaught.training.requirement import require_torch as _require_torch
 if TYPE_CHECKING:
     from selftaught.plans.hardness import HardExamples, hard_examples, out_of_fold
     from selftaught.plans.ladder import LEVELS, LadderProgress, Network, Rung, train_ladder
-    from selftaught.plans.mitigations import MITIGATIONS, Mitigation, layer_densities, mitigations, moved_most
+    from selftaught.plans.mitigating import MITIGATIONS, Mitigation, layer_densities, mitigations, moved_most
 
 __all__ = [
     "train_ladder",
@@ -34,7 +34,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("HardExamples", "hard_examples", "out_of_fold"), "hardness"),
     **dict.fromkeys(("LEVELS", "LadderProgress", "Network", "Rung", "train_ladder"), "ladder"),
-    **dict.fromkeys(("MITIGATIONS", "Mitigation", "layer_densities", "mitigations", "moved_most"), "mitigations"),
+    **dict.fromkeys(("MITIGATIONS", "Mitigation", "layer_densities", "mitigations", "moved_most"), "mitigating"),
 }
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 
