@@ -91,7 +91,7 @@ def main() -> None:
         with torch.no_grad(), limited_threads(1):
             found[seed] = evaluate(model, images.valid).score
         print(f"seed {seed}: validation {found[seed]:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
-    write_atomically(given.folder / "scores.json", json.dumps(found))
+    write_atomically(given.folder / "scores.json", json.dumps(found).encode())
 
 
 if __name__ == "__main__":

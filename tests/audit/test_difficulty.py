@@ -80,6 +80,21 @@ def test_within_a_class_values_have_mean_zero_and_deviation_one() -> None:
         assert found[c == LABELS].std() == pytest.approx(1)
 
 
+def test_a_constant_class_is_zero_and_what_is_not_known_counts_for_nothing() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 2])
+    found = within_class(np.array([0.1, 0.1, 0.1, 1.0, 3.0, np.nan, np.nan]), labels)
+    assert found[:5].tolist() == [0, 0, 0, -1, 1]
+    assert np.isnan(found[5:]).all()
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_labels_that_are_no_class_do_not_count_from_the_end(wrong: int) -> None:
+    labels = np.where(np.arange(30) == 7, wrong, LABELS)
+    for column in (margin, error_norm, label_quality):
+        with pytest.raises(InputError, match="class numbers from 0 to 3"):
+            column(SHARES, labels)
+
+
 def test_a_column_is_trusted_only_beyond_its_controls() -> None:
     truth = np.arange(100) < 20
     rng = rng_for(0, "judged")
@@ -98,6 +113,8 @@ def test_a_column_is_trusted_only_beyond_its_controls() -> None:
     assert "does not beat" in str(found["worse"])
     with pytest.raises(InputError, match="need a control"):
         judge_columns({"best": columns["best"]}, truth)
+    with pytest.raises(InputError, match="0 of 100 are true"):
+        judge_columns(columns, np.zeros(100, bool))
 
 
 def test_a_ledger_gives_the_columns_by_id(tmp_path: Path) -> None:

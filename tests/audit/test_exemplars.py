@@ -96,6 +96,10 @@ def test_few_models_claim_nothing(models: int) -> None:
     assert found.finding.verdict == "no null"
     assert np.isnan(found.churn) == (models == 1)
     assert found.rate > 0.3
+    moved = cie(before, after)
+    assert np.isnan([moved.rate, moved.finding.value]).all() == (models == 1), "one model has no threshold"
+    assert moved.changed.sum() == 60
+    assert moved.finding.verdict == "no null"
 
 
 def test_other_examples_are_refused() -> None:

@@ -167,6 +167,14 @@ def test_small_and_empty_groups_are_listed_without_a_test() -> None:
     assert np.isnan(found["size = few, class 1", "false negative rate"].before)
 
 
+def test_values_that_are_missing_are_no_group() -> None:
+    before, after = binary(0, name="before"), binary(1, name="after")
+    age = np.where(np.arange(400) < 40, np.nan, np.arange(400) % 2)
+    place = np.where(np.arange(400) < 40, "", "north")
+    found = {one.where for one in impacts(before, after, BINARY, groups={"age": age, "place": place})}
+    assert {"age = 0.0", "age = 1.0", "place = north"} == {one for one in found if "class" not in one}
+
+
 def test_a_class_at_the_floor_shows_its_loss_raw_and_a_gain_normalised() -> None:
     labels = np.repeat([0, 1], [900, 100])
     ids = np.array([str(k) for k in range(1000)])

@@ -93,3 +93,7 @@ def test_wrong_shapes_are_named() -> None:
         hardness_kinds(np.full((2, 5, 2), 0.5), labels, points[:4])
     with pytest.raises(InputError, match="given must have shape"):
         hardness_kinds(np.full((2, 5, 2), 0.5), labels, points, given=np.zeros(5), neighbours=2)
+    with pytest.raises(InputError, match="class numbers from 0 to 1"):
+        hardness_kinds(np.full((2, 5, 2), 0.5), labels + 2, points, neighbours=2)
+    with pytest.raises(InputError, match="embedding is not all numbers"):
+        hardness_kinds(np.full((2, 5, 2), 0.5), labels, points * np.nan, neighbours=2)

@@ -162,6 +162,33 @@ def test_wrong_use_is_one_line(words: tuple[str, ...], wanted: str, capsys: pyte
     assert told.count("\n") == 1
 
 
+def test_damaged_files_and_single_arrays_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez_compressed(tmp_path / "a.npz", logits=rng_for(0, "damaged").normal(size=(150, 3)))
+    whole = (tmp_path / "a.npz").read_bytes()
+    for place in range(60, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 255
+        (tmp_path / "a.npz").write_bytes(damaged)
+        code = run("audit", tmp_path / "a.npz", tmp_path / "a.npz", "--data", "iris", "--json")
+        told = capsys.readouterr().err
+        assert (code, told.count("\n")) in ((0, 0), (2, 1)), told
+    np.save(tmp_path / "a.npy", np.zeros((150, 3)))
+    assert run("audit", tmp_path / "a.npy", tmp_path / "a.npy", "--data", "iris") == 2
+    assert "it is a single array" in capsys.readouterr().err
+
+
+def test_one_model_on_a_side_tells_what_it_can(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = load("iris").labels
+    assert labels is not None
+    np.savez(tmp_path / "a.npz", predicted=labels)
+    np.savez(tmp_path / "b.npz", predicted=np.roll(labels, 5))
+    assert run("audit", tmp_path / "a.npz", tmp_path / "b.npz", "--data", "iris") == 0
+    told = capsys.readouterr().out
+    assert "seed churn cannot be told from change" in told
+    assert "CIE: one model before does not tell how far is far" in told
+    assert "nan" not in told
+
+
 def test_a_file_that_is_no_archive_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.npz").write_bytes(b"not an archive")
     assert run("audit", tmp_path / "a.npz", tmp_path / "a.npz", "--data", "iris") == 2

@@ -13,6 +13,7 @@ from selftaught.claims.class_pairs import ENOUGH
 from selftaught.claims.efficientnet_table import PUBLISHED
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
 from selftaught.claims.nb201_budget import EXPECTED
+from selftaught.claims.sparse_starts import REFERENCE
 
 Rows = list[dict[str, Any]]
 LONG = {"limit": 100, "enough": 100}
@@ -260,6 +261,44 @@ def hard_kinds(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def sparse(state: str) -> Rows:
+    values = list(REFERENCE.values())
+    if state == "refuted":
+        values = values[::-1]
+    made: Rows = []
+    for k in range(5):
+        accuracy = dict(zip(REFERENCE, values, strict=True))
+        if state == "inconclusive" and k % 2:
+            accuracy = dict(zip(REFERENCE, values[::-1], strict=True))
+        made += [{"density": 0.03, "seed": k, "arm": arm, "accuracy": one + 0.001 * k} for arm, one in accuracy.items()]
+        made += [{"density": 0.1, "seed": k, "arm": arm, "accuracy": 0.5} for arm in REFERENCE]
+    return made
+
+
+def supermasks(state: str) -> Rows:
+    lead = {"reproduced": -0.001, "refuted": -0.03, "inconclusive": -0.01}[state]
+    spread = (-0.002, 0.002, 0.0, -0.001, 0.001)
+    return [
+        {
+            "arm": arm, "seed": k, "moved": 0 if arm == "supermask" else None,
+            "accuracy": {"dense": 0.98, "supermask": 0.98 + lead + one, "random mask": 0.1}[arm],
+        }
+        for k, one in enumerate(spread) for arm in ("supermask", "dense", "random mask")
+    ]  # fmt: skip
+
+
+def sparse_layers(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {
+            "arm": arm, "seed": k, "steps": 10**6, "layer": arm, "in_dense": 0.9,
+            "in_sparse": 0.5 + (lead + one) * (arm == "sparse anchors"),
+        }
+        for k, one in enumerate(spread) for arm in ("sparse anchors", "dense anchors", "random search", "bn-relu")
+    ]  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[str], Rows]] = {
     "linear-from-nothing": from_nothing,
     "affine-from-nothing": from_nothing,
@@ -286,6 +325,9 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "quantised-forgets-less": rounding,
     "difficulty-measures": difficult,
     "rare-or-mislabelled": hard_kinds,
+    "sparse-starts": sparse,
+    "supermask": supermasks,
+    "layer-for-sparse": sparse_layers,
 }
 
 
@@ -364,3 +406,28 @@ def test_the_claims_on_searchers_tell_of_test_accuracy_without_counting_it() -> 
     verdict = CLAIMS["evolution-beats-random"].judge([{**row, "test": 0.0} for row in compared("reproduced")])
     assert verdict.status == "reproduced"
     assert verdict.findings[-1] == "nb201: the picks' accuracy on test, not part of the claim: test +0.00"
+
+
+def test_a_supermask_that_moves_a_weight_is_none() -> None:
+    rows = supermasks("reproduced")
+    rows[3]["moved"] = 1
+    assert CLAIMS["supermask"].judge(rows).status == "refuted"
+
+
+def test_a_supermask_no_better_than_a_random_mask_shows_nothing() -> None:
+    rows = [{**row, "accuracy": 0.98} for row in supermasks("reproduced")]
+    assert CLAIMS["supermask"].judge(rows).status == "inconclusive"
+
+
+def test_the_order_of_sparse_starts_alone_is_not_enough() -> None:
+    swapped = {"random": "snip", "snip": "random"}
+    rows = [{**row, "arm": swapped.get(row["arm"], row["arm"])} for row in sparse("reproduced")]
+    assert CLAIMS["sparse-starts"].judge(rows).status != "reproduced"
+    few = [{**row, "accuracy": 0.99 if row["arm"] == "random" else row["accuracy"]} for row in sparse("reproduced")]
+    assert "minus random masks: -" in CLAIMS["sparse-starts"].judge(few).findings[1]
+
+
+def test_short_searches_for_sparse_networks_refute_nothing() -> None:
+    short = [{**row, "steps": 99} for row in sparse_layers("refuted")]
+    assert CLAIMS["layer-for-sparse"].judge(short).status == "inconclusive"
+    assert "0 of 6 searches" in CLAIMS["layer-for-sparse"].judge(short).findings[2]

@@ -28,6 +28,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "transplant": {"seeds": 1, "steps": 2, "train": 100},
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
+    "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
+    "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
+    "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
@@ -45,8 +48,9 @@ SMALL: dict[str, dict[str, Any]] = {
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
-    "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant",
-    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures", "rare-or-mislabelled",
+    "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
+    "layer-for-sparse", "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures",
+    "rare-or-mislabelled",
 )  # fmt: skip
 TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
 

@@ -137,3 +137,22 @@ def test_a_killed_worker_loses_its_trial_and_ctrl_c_keeps_what_there_is(tmp_path
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert sorted(line["number"] for line in history) == list(range(8))
     assert sum("SIGKILL" in (line["error"] or "") for line in history) == 1
+
+
+def test_a_table_with_gaps_is_read_as_the_message_says_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"r{k},{k % 3},{'' if k == 7 else k / 10},{'ab'[k % 3 == 0]}" for k in range(90)]
+    (tmp_path / "gaps.csv").write_text("\n".join(["name,size,weight,kind", *rows]))
+    words = ["search", str(tmp_path / "gaps.csv"), "--target", "kind", *SMALL[2:], "--trials", "2", "--quiet",
+             "--out", str(tmp_path / "run")]  # fmt: skip
+    code, _, err = run(words, capsys)
+    assert code == 2
+    assert "--missing impute" in err
+    reading = ["--missing", "impute", "--drop", "name", "--json"]
+    told = [json.loads(run([*words, *reading], capsys)[1]) for _ in range(2)]
+    assert told[0] == told[1]
+    assert told[0]["settings"]["reading"] == {"missing": "impute", "drop": ["name"]}
+    code, _, err = run([*words, "--missing", "impute"], capsys)
+    assert code == 2
+    assert "a search with reading" in err

@@ -171,6 +171,127 @@ def test_what_cannot_be_followed_is_left_dense_and_listed() -> None:
     assert found.left_dense["e.weight"] == "the model's output"
 
 
+class Grouped(nn.Module):
+    """Two channels a group, of which one is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.last(self.grouped(self.first(inputs).relu()).relu().mean((2, 3)))
+        return result
+
+
+class Halved(nn.Module):
+    """Two parts of a layer, and a product of two layers without a handler."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 8, 1), nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 1)
+        self.pair = nn.Bilinear(8, 4, 6)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        left, right = self.first(inputs).chunk(2, 1)
+        held = self.third(self.second(right).relu())
+        result: torch.Tensor = self.last(self.pair(held.mean((2, 3)), left.mean((2, 3))))
+        return result
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.over_time, self.after = nn.Linear(4, 8), nn.GRU(8, 8, batch_first=True), nn.Linear(8, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.last(self.after(self.over_time(self.first(inputs.flatten(2)))[0][:, -1]).relu())
+        return result
+
+
+class AlongChannels(nn.Module):
+    """A convolution and a pool that run along what layers own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(4, 3)
+        self.along, self.pool = nn.Conv1d(3, 3, 3, padding=1), nn.AvgPool1d(2)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        held = self.second(self.along(self.first(inputs.flatten(2))))
+        result: torch.Tensor = self.last(self.pool(held)).mean(1)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("kind", "widths", "left"),
+    [
+        (Grouped, {"first.weight": (8, 4), "grouped.weight": (8, 4)}, {}),
+        (
+            Halved, {"second.weight": (8, 4)},
+            {"first.weight": "chunk is not followed", "third.weight": "bilinear is not followed",
+             "pair.weight": "bilinear is not followed"},
+        ),
+        (
+            Recurrent, {"after.weight": (8, 4)},
+            {"first.weight": "gru is not followed", "over_time.weight_ih_l0": "gru is not followed",
+             "over_time.weight_hh_l0": "gru is not followed"},
+        ),
+        (
+            AlongChannels, {},
+            {"first.weight": "conv1d runs along it", "second.weight": "avg_pool1d runs along it",
+             "along.weight": "mean is taken over it"},
+        ),
+    ],
+)  # fmt: skip
+def test_unfamiliar_networks_are_right_or_left_dense_with_the_reason(
+    kind: type[nn.Module], widths: dict[str, tuple[int, int]], left: dict[str, str]
+) -> None:
+    model = randomised(kind())
+    found = prune_channels(model, torch.randn(2, 3, 2, 2, dtype=torch.float64), round_to=1)
+    fresh = torch.randn(5, 3, 2, 2, dtype=torch.float64)
+    wanted = masked(model, dict(found.masks))(fresh)
+    assert torch.allclose(found.model(fresh), wanted, rtol=1e-12, atol=1e-12 * float(wanted.abs().max()))
+    assert dict(found.widths) == widths
+    assert dict(found.left_dense) == {**left, "last.weight": "the model's output"}
+
+
+def test_inputs_of_zeros_do_not_hide_a_difference() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 8, bias=False), nn.Linear(8, 3, bias=False)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            held = self.first(inputs)
+            result: torch.Tensor = self.last(held * held.shape[1])
+            return result
+
+    found = prune_channels(Counting(), torch.zeros(2, 4), round_to=1)
+    assert found.widths == {}
+    assert found.left_dense["first.weight"].startswith("the smaller model's outputs differ")
+
+
+def test_groups_that_only_fail_together_are_not_removed_together() -> None:
+    class Either(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.last = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(16, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            one, two = self.one(inputs), self.two(inputs)
+            if one.shape[1] + two.shape[1] < 10:
+                raise ValueError("too narrow")
+            result: torch.Tensor = self.last(torch.cat([one, two], 1))
+            return result
+
+    found = prune_channels(Either(), torch.randn(2, 4), round_to=1)
+    assert found.widths == {"one.weight": (8, 4)}
+    assert found.left_dense["two.weight"] == "the smaller model fails: too narrow"
+
+
 def test_groups_are_told_and_ignored_layers_stay() -> None:
     groups = channel_groups(Residual(), torch.randn(2, 3, 4, 4), ignore=["hidden"])
     assert [(one.layers, one.width, one.choices, one.fixed) for one in groups] == [

@@ -128,3 +128,34 @@ def test_magnitude_pruning_leaves_the_model_alone() -> None:
         assert float(before[name].abs()[mask].min()) >= float(before[name].abs()[~mask].max())
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
     assert not model.training
+
+
+def test_transposed_convolutions_have_groups_of_inputs_too() -> None:
+    layer = nn.ConvTranspose2d(8, 6, 2)
+    found = n_of_m_masks(nn.Sequential(layer), 2, 4)
+    expected = n_of_m_mask(layer.weight.transpose(0, 1), 2, 4).transpose(0, 1)
+    assert torch.equal(found.masks["0.weight"], expected)
+    assert torch.equal(found.masks["0.weight"].sum(0), torch.full((6, 2, 2), 4))
+    assert found.dense == {}
+    assert n_of_m_masks(nn.ConvTranspose1d(5, 8, 1)).dense == {"weight": 8}
+
+
+def test_patterns_out_of_range_and_weights_that_are_no_numbers_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    for n, m in ((0, 4), (2, 0), (3, 2)):
+        with pytest.raises(InputError, match=f"got {n} of {m}"):
+            n_of_m_masks(model, n, m)
+    with torch.no_grad():
+        model[0].weight[1, 2] = float("nan")
+    ways = (lambda: n_of_m_masks(model), lambda: block_masks(model, 0.5, size=2), lambda: prune_weights(model, 0.5))
+    for refused in ways:
+        with pytest.raises(InputError, match="not all numbers"):
+            refused()
+
+
+def test_masks_that_fit_no_parameter_are_not_counted_silently() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    with pytest.raises(InputError, match=r"no parameter '0\.weigth' to mask; did you mean '0\.weight'"):
+        sparsity(model, masks={"0.weigth": torch.ones(4, 4)})
+    with pytest.raises(InputError, match=r"mask of 0\.weight must have shape \(4, 4\), got \(4,\)"):
+        sparsity(model, masks={"0.weight": torch.ones(4)})

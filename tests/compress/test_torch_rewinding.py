@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from selftaught.compress import optimise_mask, prunable, prune_weights, random_weights, reestimate_normalisation, rewind
-from selftaught.errors import InputError
+from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples
 from selftaught.training import SGD, Callback, Masks, Run, TrainConfig, evaluate, fit, mlp, small_cnn
 
@@ -110,3 +110,33 @@ def test_statistics_are_the_plain_average_over_batches_and_nothing_else_moves(di
     assert all(torch.equal(one, weights[name]) for name, one in model.named_parameters())
     assert not any(part.training for part in model.modules())
     assert model[2].momentum == 0.1
+
+
+def test_statistics_stay_where_no_batch_comes(digits: Examples) -> None:
+    model = small_cnn(digits, widths=(4,))
+    fit(model, digits, TrainConfig(steps=3, batch_size=50))
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    with pytest.raises(DataError, match="no batch"):
+        reestimate_normalisation(model, [])
+    wrong = [(torch.rand(4, 3, 8, 8), torch.zeros(4, dtype=torch.long))]
+    with pytest.raises(RuntimeError):
+        reestimate_normalisation(model, wrong)
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+
+
+def test_random_weights_leave_what_is_neither_weight_nor_bias() -> None:
+    class Other(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.slope = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.PReLU(6)
+            self.gain = nn.Parameter(torch.full((6,), 0.3))
+
+    model = Other()
+    with torch.no_grad():
+        model.norm.weight.fill_(5.0)
+        model.norm.bias.fill_(5.0)
+    drawn = random_weights(model)
+    assert drawn.norm.weight.tolist() == [1.0] * 6  # type: ignore[union-attr,operator]
+    assert drawn.norm.bias.tolist() == drawn.first.bias.tolist() == [0.0] * 6  # type: ignore[union-attr,operator]
+    assert torch.equal(drawn.slope.weight, model.slope.weight)  # type: ignore[union-attr,arg-type]
+    assert torch.equal(drawn.gain, model.gain)  # type: ignore[arg-type]

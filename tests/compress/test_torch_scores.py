@@ -114,3 +114,71 @@ def test_what_cannot_be_ranked_is_refused(digits: Examples) -> None:
         prune_weights(model, 0.5, method="snip", data=digits)
     with pytest.raises(InputError, match="did you mean 'grasp'"):
         prune_weights(model, 0.5, method="graps")  # type: ignore[arg-type]
+
+
+def test_a_layer_that_no_gradient_reaches_is_named(digits: Examples) -> None:
+    model = mlp(digits, hidden=(10, 10))
+    with torch.no_grad():
+        model[2].bias.fill_(-1e3)  # all of its units are silent
+    for method in ("snip", "grasp"):
+        with pytest.raises(InputError, match=r"all scores of 2\.weight are 0, as no gradient reaches it"):
+            prune_weights(model, 0.5, method=method, ranking="per_layer", data=digits)  # type: ignore[arg-type]
+
+
+def test_a_loader_that_shuffles_gives_the_seeds_batch_and_draws_nothing(digits: Examples) -> None:
+    model = mlp(digits, hidden=(10,))
+    rows = torch.utils.data.TensorDataset(torch.rand(60, 8, 8), torch.arange(60) % 10)
+    loader = torch.utils.data.DataLoader(rows, batch_size=8, shuffle=True)
+    state = torch.get_rng_state()
+    first, other = (prune_weights(model, 0.3, method="snip", data=loader, seed=seed) for seed in (0, 1))
+    torch.rand(3)
+    again = prune_weights(model, 0.3, method="snip", data=loader)
+    torch.set_rng_state(state)
+    torch.rand(3)
+    after = torch.get_rng_state()
+    torch.set_rng_state(state)
+    prune_weights(model, 0.3, method="snip", data=loader)
+    torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), after)
+    assert all(torch.equal(mask, again[name]) for name, mask in first.items())
+    assert not all(torch.equal(mask, other[name]) for name, mask in first.items())
+
+
+def test_synflow_computes_in_float64_and_refuses_what_overflows() -> None:
+    model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False), nn.Linear(4, 2, bias=False))
+    with torch.no_grad():
+        for one in model.parameters():
+            one.fill_(1e30)
+        model[0].weight[0, 0] = 5e29
+    scores = synflow_scores(model, torch.zeros(1, 4), ["0.weight"])["0.weight"]
+    expected = torch.full((4, 4), 1e90 * 4 * 2, dtype=torch.float64)  # no float32 holds it
+    expected[0, 0] /= 2
+    assert torch.allclose(scores, expected, rtol=1e-6)
+    with torch.no_grad():
+        for one in model.double().parameters():
+            one.fill_(1e200)
+    with pytest.raises(InputError, match="not finite in float64"):
+        synflow_scores(model, torch.zeros(1, 4), ["0.weight"])
+    with pytest.raises(InputError, match="SynFlow cannot run the model on ones in float64"):
+        prune_weights(nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2)), 0.5, method="synflow",
+                      inputs=torch.zeros(1, 3, dtype=torch.long))  # fmt: skip
+
+
+def test_synflow_leaves_out_a_normalisation_under_both_of_its_names() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.last = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 2)
+            self.again = self.norm
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.last(self.again(self.norm(self.first(inputs))))
+            return result
+
+    model = Twice()
+    names = ["first.weight", "last.weight"]
+    before = synflow_scores(model, torch.zeros(1, 4), names)
+    with torch.no_grad():
+        model.norm.weight.mul_(7)
+    after = synflow_scores(model, torch.zeros(1, 4), names)
+    assert all(torch.equal(before[name], after[name]) for name in names)

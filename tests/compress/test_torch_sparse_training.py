@@ -7,12 +7,34 @@ from pathlib import Path
 import pytest
 import torch
 
-from selftaught.compress import SET, GradientFlow, GradualPruning, RigL, TopKAST, cubic_density, prunable
+from selftaught.compress import (
+    SET,
+    GradientFlow,
+    GradualPruning,
+    RigL,
+    TopKAST,
+    cubic_density,
+    gradient_flow,
+    prunable,
+)
 from selftaught.compress.densities import kept_counts
 from selftaught.compress.sparse_training import dropped_share
 from selftaught.errors import InputError
 from selftaught.examples import Examples
-from selftaught.training import SGD, AdamW, Callback, Fitted, Masks, Run, TrainConfig, fit, mlp
+from selftaught.training import (
+    SGD,
+    AdamW,
+    Callback,
+    EarlyStopping,
+    Ema,
+    Fitted,
+    Masks,
+    Run,
+    TrainConfig,
+    evaluate,
+    fit,
+    mlp,
+)
 
 CONFIG = TrainConfig(steps=40, batch_size=50, optimiser=SGD(lr=0.1, momentum=0.9, weight_decay=1e-3, nesterov=False))
 
@@ -256,3 +278,35 @@ def test_options_out_of_range_are_refused(digits: Examples) -> None:
         trained(digits, RigL(0.5), config=TrainConfig(seconds=1.0))
     with pytest.raises(InputError, match="did you mean"):
         trained(digits, GradientFlow({"2.weigh": torch.ones(1)}))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: GradualPruning(0.2, every=3), lambda: RigL(0.2, every=5), lambda: TopKAST(0.2)]
+)
+def test_averages_are_sparse_too(make, digits: Examples) -> None:  # type: ignore[no-untyped-def]
+    method = make()
+    counts: list[int] = []
+
+    class Evaluated(Callback):
+        def before_evaluation(self, run: Run) -> None:
+            counts.append(int(torch.count_nonzero(run.model[2].weight)))  # type: ignore[index]
+
+    model = mlp(digits, hidden=(20,))
+    found = fit(model, digits, CONFIG, callbacks=[Ema(0.9), method, Evaluated()], valid=digits)
+    assert torch.equal(model[2].weight != 0, method.masks["2.weight"].bool())
+    assert counts[-1] == int(method.masks["2.weight"].sum())
+    assert found.valid is not None
+    assert found.valid.score == evaluate(model, digits).score
+    with pytest.raises(InputError, match=f"list Ema before {type(make()).__name__}"):
+        trained(digits, make(), Ema(0.9))
+
+
+def test_masks_with_a_plan_and_early_stopping_exclude_each_other(digits: Examples) -> None:
+    for method in (GradualPruning(0.2, every=3), SET(0.2)):
+        with pytest.raises(InputError, match="leave out EarlyStopping"):
+            fit(mlp(digits), digits, CONFIG, callbacks=[EarlyStopping(2), method], valid=digits)
+
+
+def test_no_gradient_has_no_flow() -> None:
+    with pytest.raises(InputError, match="at least one layer"):
+        gradient_flow({})

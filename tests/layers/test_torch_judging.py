@@ -218,3 +218,48 @@ def test_the_bar_is_a_fifth_for_ten_classes() -> None:
     assert Judging().needs(10) == pytest.approx(0.2)
     assert 0.5 < Judging().needs(2) < 0.6
     assert Judging(least=0.3).needs(10) == 0.3
+
+
+# ---- anchors that are sparse from the start
+
+
+def quarter(network: nn.Module, seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        f"{name}.weight": torch.rand(part.weight.shape, generator=generator) < 0.25
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Conv2d)
+    }
+
+
+def test_sparse_anchors_are_trained_and_pushed_sparse_with_one_mask_for_all_layers() -> None:
+    judge = Judge(TASK, Judging(**QUICK), masks=quarter)
+    for anchor in ANCHORS:
+        patterns = []
+        for layer in (batch_norm_relu, layer_maker(PUBLISHED_LAYERS["evonorm-s0"])):
+            network = judge.trained(layer, anchor, 3)
+            masks = judge.masks(network, anchor)
+            weights = dict(network.named_parameters())
+            assert masks.keys() == quarter(network, 0).keys()
+            assert all(bool((weights[name][~mask] == 0).all()) for name, mask in masks.items())
+            assert all(bool((weights[name] != 0).any()) for name in masks)
+            patterns.append(masks)
+        assert all(torch.equal(mask, patterns[1][name]) for name, mask in patterns[0].items())
+        other = judge.masks(network, anchor, seed=1)
+        assert not all(torch.equal(mask, other[name]) for name, mask in masks.items())
+    config = Judging(**{**QUICK, "steps": 20, "check_steps": 20, "anchors": ("preactivation",)})
+    sparse, dense = (Judge(TASK, config, masks=one)(PUBLISHED_LAYERS["bn-relu"]) for one in (quarter, None))
+    assert sparse.accuracies != dense.accuracies
+
+
+def test_an_ascent_leaves_what_is_masked_at_zero() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Conv2d(4, 2, 2), nn.Flatten())
+    masks = quarter(model, 0)
+    start = model[0].weight.detach().clone()
+    inputs, labels = torch.rand(4, 1, 4, 4), torch.tensor([0, 1, 0, 1])
+    assert gradient_ascent(model, inputs, labels, steps=3, masks=masks).steps == 3
+    for name, mask in masks.items():
+        assert bool((model.get_parameter(name)[~mask] == 0).all())
+    assert not torch.equal(model[0].weight[masks["0.weight"]], start[masks["0.weight"]])
+    empty = {name: torch.zeros_like(mask) for name, mask in masks.items()}
+    assert gradient_ascent(model, inputs, labels, steps=3, masks=empty).norm == 0

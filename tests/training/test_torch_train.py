@@ -209,3 +209,15 @@ def test_a_table_is_read_as_the_options_say_and_the_saved_settings_know_them(
     assert run("train", "--config", str(tmp_path / "run" / "config.toml"), "--out", str(tmp_path / "again"), "-q") == 0
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "again")]
     assert models[0] == models[1]
+
+
+def test_models_of_two_seeds_can_set_the_same_examples_apart(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        words = ("train", "iris", "--model", "linear", "--epochs", "1", "--seed", seed, "--quiet")
+        assert run(*words, "--split-seed", "7", "--out", str(tmp_path / seed)) == 0
+    assert run(*words, "--out", str(tmp_path / "other")) == 0
+    ids = [set(Ledger(tmp_path / one / "ledger").read("loss")["id"]) for one in ("1", "2", "other")]
+    assert ids[0] == ids[1] != ids[2]
+    assert "split_seed = 7" in (tmp_path / "2" / "config.toml").read_text()
+    tensors = [load_trained(tmp_path / one)[-1].weight for one in ("1", "2")]  # type: ignore[index]
+    assert not torch.equal(*tensors)

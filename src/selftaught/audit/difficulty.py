@@ -51,6 +51,7 @@ def margin(scores: Floats, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     >>> margin(np.array([[1.0, 3.0, 2.5]]), np.array([1])).tolist()
     [0.5]
     """
+    _require_classes(labels, scores.shape[-1])
     others = np.array(scores, np.float64)
     rows = np.arange(len(labels))
     mine = others[..., rows, labels]
@@ -73,6 +74,7 @@ def error_norm(probabilities: Floats, labels: NDArray[np.int64]) -> NDArray[np.f
     >>> error_norm(np.array([[0.4, 0.6]]), np.array([1])).round(4).tolist()
     [0.5657]
     """
+    _require_classes(labels, probabilities.shape[-1])
     wrong = np.array(probabilities, np.float64)
     wrong[..., np.arange(len(labels)), labels] -= 1
     return np.asarray(np.linalg.norm(wrong, axis=-1))
@@ -119,6 +121,7 @@ def label_quality(out_of_fold: Floats, labels: NDArray[np.int64]) -> NDArray[np.
         out_of_fold: (S, n, C) probabilities of models that did not learn from the example.
         labels: (n,) class numbers.
     """
+    _require_classes(labels, out_of_fold.shape[-1])
     mean = np.asarray(out_of_fold, np.float64).mean(axis=0)
     return np.asarray(1 - mean[np.arange(len(labels)), labels])
 
@@ -126,13 +129,17 @@ def label_quality(out_of_fold: Floats, labels: NDArray[np.int64]) -> NDArray[np.
 def within_class(values: Floats, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the values less the mean of their class, divided by its standard deviation; 0 where a class is constant.
 
+    A value that is not known (NaN) stays so, and counts for nothing.
+
     >>> within_class(np.array([1.0, 3.0, 7.0]), np.array([0, 0, 1])).tolist()
     [-1.0, 1.0, 0.0]
     """
-    found = np.zeros(len(values))
+    found = np.full(len(values), np.nan)
     for c in np.unique(labels):
-        mine = np.asarray(values, np.float64)[labels == c]
-        found[labels == c] = (mine - mine.mean()) / (mine.std() or 1.0)
+        rows = (labels == c) & ~np.isnan(values)
+        mine = np.asarray(values, np.float64)[rows]
+        varied = len(mine) > 0 and np.ptp(mine) > 0  # a deviation may be a rounding error where nothing varies
+        found[rows] = (mine - mine.mean()) / mine.std() if varied else 0.0
     return found
 
 
@@ -187,7 +194,7 @@ def judge_columns(
         controls: columns to beat; those that are not there are left out.
 
     Raises:
-        InputError: no control is there, or a length differs.
+        InputError: no control is there, a length differs, or all examples are planted, or none.
 
     >>> columns = {"confidence": np.array([0.1, 0.9, 0.3]), "luck": np.array([1.0, 0.0, 2.0])}
     >>> for one in judge_columns(columns, np.array([False, True, False])):
@@ -200,6 +207,9 @@ def judge_columns(
     for name, values in columns.items():
         if values.shape != truth.shape:
             raise InputError(f"{name} must have shape {truth.shape} like the truth, got {values.shape}")
+    if np.all(truth) or not np.any(truth):
+        told = f"{int(np.sum(truth))} of {len(truth)} are true"
+        raise InputError(f"columns are judged by examples of both kinds, and {told}")
     beside = {name: auroc(columns[name], truth) for name in controls if name in columns}
     if not beside:
         raise InputError(f"columns need a control to be judged beside; give one of {', '.join(controls)}")
@@ -222,3 +232,13 @@ def _records(values: NDArray[np.generic]) -> NDArray[np.float64]:
     if found.ndim != 2 or not len(found):
         raise InputError(f"records must have shape (epochs or seeds, examples), got {found.shape}")
     return found
+
+
+def _require_classes(labels: NDArray[np.int64], classes: int) -> None:
+    """Check labels, as a negative one would count from the end.
+
+    Raises:
+        InputError: one is no class.
+    """
+    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+        raise InputError(f"labels must be class numbers from 0 to {classes - 1}; leave out examples without a label")

@@ -28,7 +28,8 @@ class Exemplars:
     Args:
         changed: (n,) whether the example is on the list, all models of both sides taken.
         score: (n,) what ranks the examples, largest change first.
-        rate: share of changed examples between subsets of `size` models of either side.
+        rate: share of changed examples between subsets of `size` models of either side; NaN for CIE with one model
+            before, whose threshold is not known.
         churn: the same between disjoint subsets of the models before; NaN where it cannot be measured.
         size: models in a subset.
         ties: share of examples with a tie for the modal label, before and after.
@@ -108,11 +109,14 @@ def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 
     size = _size(before, after)
     splits = halves(before.models, size, seed=seed)
     apart = [distance(means(before, one), means(before, other)) for one, other in splits]
-    threshold = float(np.quantile(np.concatenate(apart), 1 - top)) if apart else float("inf")
-    return _exemplars(
-        "CIE", before, after, means,
-        lambda one, other: (distance(one, other) > threshold).astype(np.float64), listed, score, (0.0, 0.0), seed,
-    )  # fmt: skip
+    threshold = float(np.quantile(np.concatenate(apart), 1 - top)) if apart else None
+
+    def beyond(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+        if threshold is None:  # one model before: nothing says how far is far
+            return np.full(len(one), np.nan)
+        return (distance(one, other) > threshold).astype(np.float64)
+
+    return _exemplars("CIE", before, after, means, beyond, listed, score, (0.0, 0.0), seed)
 
 
 def taxicab(before: Population, after: Population) -> NDArray[np.float64]:

@@ -173,7 +173,7 @@ def _questions(
         yield f"class {name}", "recall", right, labels == c, labels != c
     asked = range(len(names)) if len(names) > 2 else (1,)
     for column, values in groups.items():
-        for value in np.unique(values[values != ""] if values.dtype.kind in "US" else values):
+        for value in np.unique(values[_named(values)]):
             inside = np.asarray(values == value)
             place = f"{column} = {value}"
             yield place, "accuracy", right, inside, ~inside
@@ -183,6 +183,13 @@ def _questions(
                 missed = 1 - said[0], 1 - said[1]
                 yield f"{place}, class {names[c]}", "false positive rate", said, inside & ~is_c, ~inside & ~is_c
                 yield f"{place}, class {names[c]}", "false negative rate", missed, inside & is_c, ~inside & is_c
+
+
+def _named(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values name a group: neither "" nor NaN does."""
+    if values.dtype.kind in "US":
+        return np.asarray(values != "")
+    return ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), np.bool_)
 
 
 def _impact(

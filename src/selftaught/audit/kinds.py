@@ -62,7 +62,8 @@ def hardness_kinds(
         neighbours: how many are looked at.
 
     Raises:
-        InputError: shapes do not fit, there is one seed, or there are no more examples than neighbours.
+        InputError: shapes do not fit, a value is no number or a label no class, there is one seed, or there are no more
+            examples than neighbours.
     """
     _require_fitting(out_of_fold, labels, embedding, given, neighbours)
     n, rows = len(labels), np.arange(len(labels))
@@ -134,7 +135,8 @@ def _entropy(share: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((values - values.mean()) / (values.std() or 1.0))
+    constant = np.ptp(values) == 0
+    return np.zeros(len(values)) if constant else np.asarray((values - values.mean()) / values.std())
 
 
 def _rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -154,6 +156,12 @@ def _require_fitting(
     n = len(labels)
     if out_of_fold.ndim != 3 or out_of_fold.shape[1] != n or len(out_of_fold) < 2:
         raise InputError(f"out_of_fold must have shape (at least 2 seeds, {n}, classes), got {out_of_fold.shape}")
+    classes = out_of_fold.shape[2]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"labels must be class numbers from 0 to {classes - 1}, as out_of_fold has {classes} classes")
+    for name, one in (("out_of_fold", out_of_fold), ("embedding", embedding), ("given", given)):
+        if one is not None and not np.isfinite(one).all():
+            raise InputError(f"{name} is not all numbers; leave those examples out")
     if embedding.ndim != 2 or len(embedding) != n:
         raise InputError(f"embedding must have shape ({n}, dimensions), got {embedding.shape}")
     if given is not None and (given.ndim != 2 or given.shape[1] != n):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,12 @@ def load_predictions(path: str | os.PathLike[str], *, ids: NDArray[np.str_], cla
     if not place.is_file():
         raise InputError(f"there is no file {place}; give predictions as .npz, or the folder of a `selftaught train`")
     try:
-        with np.load(place, allow_pickle=False) as stored:
+        stored = np.load(place, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array, as numpy.save writes it")
+        with stored:
             held = {name: stored[name] for name in stored.files if name in (*_KINDS, "ids")}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{place} cannot be read as .npz ({told}); save it with numpy.savez, without objects") from None
     kinds = [name for name in _KINDS if name in held]

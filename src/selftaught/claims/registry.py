@@ -18,6 +18,7 @@ from selftaught.claims import (
     forgotten_examples,
     invention,
     lanes_pay,
+    layer_for_sparse,
     layer_rejection,
     layer_search_beats_random,
     linear_from_nothing,
@@ -28,7 +29,10 @@ from selftaught.claims import (
     rare_classes_pay,
     rare_or_mislabelled,
     small_batch_layer,
+    sparse_starts,
+    supermask,
     transplant,
+    uneven_training,
     weight_inheritance,
 )
 from selftaught.claims.claim import Claim
@@ -62,6 +66,10 @@ _MODULES = (
     quantised_forgets_less,
     difficulty_measures,
     rare_or_mislabelled,
+    sparse_starts,
+    supermask,
+    layer_for_sparse,
+    uneven_training,
 )
 
 CLAIMS: Mapping[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

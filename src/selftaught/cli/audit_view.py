@@ -27,10 +27,14 @@ def print_audit(found: Audit, data: str) -> None:
     for title in ("", "value", "95 % interval", "chance alone", ""):
         table.add_column(title, justify="right" if title == "value" else "left", no_wrap=True)
     for finding in found.findings[: 2 + (found.accuracy is not None)]:
-        table.add_row(finding.name, f"{finding.value:+.3f}", _range(finding.interval), _range(finding.null),
+        value = "" if finding.value != finding.value else f"{finding.value:+.3f}"
+        table.add_row(finding.name, value, _range(finding.interval), _range(finding.null),
                       finding.verdict)  # fmt: skip
     console.print(table)
     for name, listed in (("PIE", found.pie), ("CIE", found.cie)):
+        if listed.rate != listed.rate:
+            console.print(f"{name}: one model before does not tell how far is far; the furthest moved are listed")
+            continue
         chance = "unknown" if found.seeds[0] == 1 else f"{listed.churn:.4f}"
         size = f"{listed.size} against {listed.size}"
         console.print(f"{name}: {listed.rate:.4f} of the examples with {size} models, by seeds alone {chance}")

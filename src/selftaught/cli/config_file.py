@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from selftaught.errors import InputError, did_you_mean
+from selftaught.writing import write_atomically
 
 __all__ = ["read_config", "write_config"]
 
@@ -61,9 +61,7 @@ def write_config(path: Path, settings: Mapping[str, Any], comment: str) -> None:
     for name, table in tables.items():
         lines += ["", f"[{_key(name)}]"]
         lines += [f"{_key(inner)} = {_value(inner, value)}" for inner, value in table.items() if value is not None]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def _key(name: str) -> str:

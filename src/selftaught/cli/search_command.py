@@ -12,6 +12,7 @@ import typer
 
 from selftaught.cli.choices import NetworkSpace, SearcherName
 from selftaught.cli.quantities import clock, duration, short_count, whole_number
+from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize, reading_given
 
 if TYPE_CHECKING:
     from selftaught.objectives import Advance, Found
@@ -30,6 +31,10 @@ def search_command(
     target: Annotated[
         str | None, typer.Option(help="The column to predict.", metavar="COLUMN", rich_help_panel=_SPACE)
     ] = None,
+    missing: Missing = None,
+    drop: DropColumns = None,
+    id_column: IdColumn = None,
+    resize: Resize = None,
     space: Annotated[
         NetworkSpace | None,
         typer.Option(help="What is searched; cells for images, mlp for tables.", rich_help_panel=_SPACE),
@@ -105,11 +110,12 @@ def search_command(
     """
     from selftaught.objectives import SearchSettings, repeat_trial, search_networks, usual_workers
 
-    chosen = (space or _usual_space(data, target)).value
+    reading = reading_given(missing, drop, id_column, resize)
+    chosen = (space or _usual_space(data, target, reading)).value
     settings = SearchSettings(
-        data, chosen, target=target, searcher=searcher.value, seed=seed, epochs=epochs, width=width, cells=cells,
-        examples=examples, final_epochs=final_epochs, final_width=final_width, final_cells=final_cells, top=top,
-        seeds=seeds, control=control, inherit=inherit, latency=latency, device=device,
+        data, chosen, target=target, reading=reading, searcher=searcher.value, seed=seed, epochs=epochs, width=width,
+        cells=cells, examples=examples, final_epochs=final_epochs, final_width=final_width, final_cells=final_cells,
+        top=top, seeds=seeds, control=control, inherit=inherit, latency=latency, device=device,
     )  # fmt: skip
     folder = out or Path("selftaught-runs") / f"search-{Path(data).stem}-{chosen}-seed{seed}"
     if repeat is not None:
@@ -157,11 +163,11 @@ class _Lines:
         sys.stderr.flush()
 
 
-def _usual_space(data: str, target: str | None) -> NetworkSpace:
+def _usual_space(data: str, target: str | None, reading: dict[str, Any]) -> NetworkSpace:
     """Return cells for images and perceptrons for tables."""
     from selftaught.datasets import load
 
-    examples = load(data) if target is None else load(data, target)
+    examples = load(data, target, **reading)
     return NetworkSpace.CELLS if examples.inputs.ndim > 2 else NetworkSpace.MLP
 
 

@@ -32,7 +32,7 @@ TRAIN_SETTINGS = (
     "data", "target", "task", "missing", "drop", "id_column", "resize",
     "model", "hidden", "dropout", "epochs", "steps", "seconds", "batch_size", "optimiser",
     "lr", "weight_decay", "schedule", "warmup", "label_smoothing", "clip_norm", "flip", "crop", "randaugment",
-    "cutout", "mixup", "cutmix", "ema", "precision", "device", "seed", "out",
+    "cutout", "mixup", "cutmix", "ema", "precision", "device", "seed", "split_seed", "out",
 )  # fmt: skip
 _AUGMENT = ("flip", "crop", "cutout", "mixup", "cutmix")
 _PLAIN = ("epochs", "steps", "seconds", "batch_size", "label_smoothing", "clip_norm", "precision", "device", "seed")
@@ -123,6 +123,13 @@ def train_command(
         int | None,
         typer.Option(help="The same seed and options give the same model.", rich_help_panel=_TRAINING, **_WHOLE),
     ] = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of what is set apart for the test; as --seed. One for several seeds gives models to audit together.",
+            rich_help_panel=_TRAINING, **_WHOLE,
+        ),
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror images at random.", rich_help_panel=_IMAGES)] = False,
     crop: Annotated[
         int | None, typer.Option(help="Pad by so many pixels and crop at random.", rich_help_panel=_IMAGES, **_WHOLE)
@@ -186,8 +193,9 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
 
         found = train(
             examples, model=name, out=folder, config=told, hidden=layer_sizes(settings.get("hidden")),  # type: ignore[arg-type]
-            dropout=float(settings.get("dropout", 0.0)), ema=settings.get("ema"), resume=resume,
-            on_baselines=view.tell_baselines, on_progress=on_progress, began=began,
+            dropout=float(settings.get("dropout", 0.0)), ema=settings.get("ema"),
+            split_seed=settings.get("split_seed"), resume=resume, on_baselines=view.tell_baselines,
+            on_progress=on_progress, began=began,
         )  # fmt: skip
     command = f"selftaught train --config {shlex.quote(str(folder / 'config.toml'))} --fresh"
     kept = {"data": lasting(data), **{key: settings[key] for key in TRAIN_SETTINGS[1:-1] if key in settings}}

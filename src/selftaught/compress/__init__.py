@@ -13,12 +13,27 @@ from selftaught.training.requirement import require_torch as _require_torch
 if TYPE_CHECKING:
     from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
+    from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
+    from selftaught.compress.early_exit import EarlyExit, Left, TrainExits
+    from selftaught.compress.exit_calibration import (
+        CalibratedExits,
+        ExitCosts,
+        calibrate_exits,
+        choose_thresholds,
+        exit_costs,
+        fit_temperature,
+    )
+    from selftaught.compress.exit_times import ExitCurve, ExitPoint, exit_curve, record_exits
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.instability import Cut, Instability
     from selftaught.compress.normalisation import reestimate_normalisation
+    from selftaught.compress.onnx_export import OnnxExport, export_onnx
+    from selftaught.compress.onnx_runtime import OnnxModel, load_onnx
     from selftaught.compress.patterns import PatternMasks, block_mask, block_masks, n_of_m_mask, n_of_m_masks
     from selftaught.compress.prunable_weights import LayerSparsity, Sparsity, prunable, sparsity
+    from selftaught.compress.quantising import Quantised, quantise
     from selftaught.compress.ranking import masks_of
     from selftaught.compress.rewinding import Ticket, rewind
     from selftaught.compress.scores import prune_weights
@@ -42,6 +57,8 @@ __all__ = [
     "block_masks",
     "PatternMasks",
     "GradualPruning",
+    "Instability",
+    "Cut",
     "SET",
     "RigL",
     "TopKAST",
@@ -53,10 +70,33 @@ __all__ = [
     "optimise_mask",
     "Supermask",
     "random_weights",
+    "Distillation",
+    "distillation_loss",
+    "agreement",
+    "Agreement",
+    "EarlyExit",
+    "Left",
+    "TrainExits",
+    "calibrate_exits",
+    "CalibratedExits",
+    "choose_thresholds",
+    "fit_temperature",
+    "exit_costs",
+    "ExitCosts",
+    "exit_curve",
+    "ExitCurve",
+    "ExitPoint",
+    "record_exits",
     "prune_channels",
     "PrunedChannels",
     "channel_groups",
     "ChannelGroup",
+    "quantise",
+    "Quantised",
+    "export_onnx",
+    "OnnxExport",
+    "load_onnx",
+    "OnnxModel",
     "measure_gains",
     "Gains",
     "Gain",
@@ -66,12 +106,23 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
+    **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
+    **dict.fromkeys(("EarlyExit", "Left", "TrainExits"), "early_exit"),
+    **dict.fromkeys(
+        ("CalibratedExits", "ExitCosts", "calibrate_exits", "choose_thresholds", "exit_costs", "fit_temperature"),
+        "exit_calibration",
+    ),
+    **dict.fromkeys(("ExitCurve", "ExitPoint", "exit_curve", "record_exits"), "exit_times"),
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
+    **dict.fromkeys(("Cut", "Instability"), "instability"),
     "reestimate_normalisation": "normalisation",
+    **dict.fromkeys(("OnnxExport", "export_onnx"), "onnx_export"),
+    **dict.fromkeys(("OnnxModel", "load_onnx"), "onnx_runtime"),
     **dict.fromkeys(("PatternMasks", "block_mask", "block_masks", "n_of_m_mask", "n_of_m_masks"), "patterns"),
     **dict.fromkeys(("LayerSparsity", "Sparsity", "prunable", "sparsity"), "prunable_weights"),
+    **dict.fromkeys(("Quantised", "quantise"), "quantising"),
     "masks_of": "ranking",
     **dict.fromkeys(("Ticket", "rewind"), "rewinding"),
     "prune_weights": "scores",

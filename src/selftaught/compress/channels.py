@@ -139,21 +139,21 @@ def prune_channels(
             continue
         order = np.argsort([-importance[int(root)] for root in one.roots], kind="stable")
         chosen.append((one, frozenset(int(one.roots[place]) for place in order[kept:])))
-    smaller, difference, why = _tried(model, found, [gone for _, gone in chosen], arguments, tolerance)
-    if why:
-        kept_groups = []
+    arguments = _telling(arguments)
+    removed = [gone for _, gone in chosen]
+    smaller, difference, why = _tried(model, found, removed, arguments, tolerance)
+    if why:  # one after the other, and those with which it fails stay
+        removed = []
         for one, gone in chosen:
-            _, _, fails = _tried(model, found, [gone], arguments, tolerance)
+            _, _, fails = _tried(model, found, [*removed, gone], arguments, tolerance)
             if fails:
                 left |= dict.fromkeys(one.shown.layers, fails)
             else:
-                kept_groups.append((one, gone))
-        chosen = kept_groups
-        smaller, difference, why = _tried(model, found, [gone for _, gone in chosen], arguments, tolerance)
-        if why:
-            raise InputError(f"the smaller model does not compute what the masked one does ({why}); ignore some layers")
-    places = kept_places(found, frozenset().union(*(gone for _, gone in chosen)))
+                removed.append(gone)
+        smaller, difference, _ = _tried(model, found, removed, arguments, tolerance)
+    places = kept_places(found, frozenset().union(*removed))
     masks = {name: _mask(places[name]) for name, _ in model.named_parameters() if name in places}
+    left |= {name: why for name, why in _not_reached(model, found).items() if name not in masks}
     widths = {
         name: (len(places[name][axis]), int(places[name][axis].sum()))
         for name, axis in found.producers
@@ -161,6 +161,18 @@ def prune_channels(
     }
     counts = tuple(sum(one.numel() for one in each.parameters()) for each in (model, smaller))
     return PrunedChannels(smaller, masks, widths, left, difference, (counts[0], counts[1]))
+
+
+def _not_reached(model: nn.Module, found: Walk) -> dict[str, str]:
+    """Return the weights that are no followed layer's, and why: name -> reason."""
+    known, told = {name for name, _ in found.producers}, {}
+    for name, one in model.named_parameters():
+        if one.ndim < 2 or name in known:
+            continue
+        places = np.concatenate(found.tensors[name]) if name in found.tensors else ()
+        reasons = (found.held.reason(int(place)) for place in places)
+        told[name] = next((why for why in reasons if why), "" if name in found.tensors else "the model does not use it")
+    return {name: why for name, why in told.items() if why}
 
 
 def _number_kept(group: ChannelGroup, ratio: float, round_to: int, least: int) -> int:
@@ -238,6 +250,21 @@ def _outputs(model: nn.Module, arguments: tuple[Any, ...]) -> list[torch.Tensor]
 
     own = copy.deepcopy(model).eval()
     return [one.double() for one in tree_leaves(own(*arguments)) if isinstance(one, torch.Tensor)]
+
+
+def _telling(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return inputs that tell models apart: normal numbers in place of a constant, such as zeros that give a shape."""
+    from torch.utils._pytree import tree_map
+
+    generator = torch.Generator().manual_seed(0)
+
+    def varied(one: Any) -> Any:
+        if not (isinstance(one, torch.Tensor) and one.is_floating_point() and one.numel() > 1):
+            return one
+        return one if bool((one != one.flatten()[0]).any()) else torch.randn(one.shape, generator=generator).to(one)
+
+    varied_arguments: tuple[Any, ...] = tree_map(varied, arguments)
+    return varied_arguments
 
 
 def _mask(kept: Sequence[NDArray[np.bool_]]) -> torch.Tensor:

@@ -29,11 +29,16 @@ def gradient_flow(
         masks: name -> mask; a layer without one counts whole.
         p: of the norm.
 
+    Raises:
+        InputError: there is no gradient.
+
     >>> slope = torch.tensor([3.0, 4.0, 12.0])
     >>> gradient_flow({"a": slope}), gradient_flow({"a": slope, "b": slope}, {"a": torch.tensor([True, True, False])})
     (13.0, 9.0)
     """
     held = masks or {}
+    if not gradients:
+        raise InputError("gradient flow needs the gradient of at least one layer")
     norms = [
         torch.linalg.vector_norm(one * held[name].to(one) if name in held else one, ord=p)
         for name, one in gradients.items()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import nn
@@ -11,13 +11,17 @@ from torch import nn
 from selftaught.compress.densities import check_density, cubic_density
 from selftaught.compress.prunable_weights import prunable
 from selftaught.compress.ranking import Ranking, masks_of
-from selftaught.errors import InputError, did_you_mean
-from selftaught.training.callbacks import Masks
+from selftaught.compress.scores import random_scores
+from selftaught.errors import InputError, did_you_mean, require_one_of
+from selftaught.seeds import seed_for
+from selftaught.training.callbacks import EarlyStopping, Masks
 
 if TYPE_CHECKING:
     from selftaught.training.run import Run
 
 __all__ = ["GradualPruning", "planned_steps"]
+
+Victims = Literal["magnitude", "random", "largest"]
 
 
 class GradualPruning(Masks):
@@ -31,6 +35,7 @@ class GradualPruning(Masks):
         every: steps between cuts.
         first_density: before `start`.
         ranking: "per_layer", "global" or "erk"; see `masks_of`.
+        by: which weights are cut: the smallest by "magnitude"; or, as controls, at "random" or the "largest".
         regrow: False, a weight that is out stays out. True, masked weights keep their last value aside, all are ranked,
             and one that comes back has that value again.
         ignore: names of parameters or modules that stay dense.
@@ -39,7 +44,8 @@ class GradualPruning(Masks):
             Layers that are not named keep `density`; needs ranking "per_layer".
 
     Raises:
-        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few.
+        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few, or there
+            is early stopping.
 
     >>> GradualPruning(0.1, every=10).every
     10
@@ -54,6 +60,7 @@ class GradualPruning(Masks):
         every: int = 20,
         first_density: float = 1.0,
         ranking: Ranking = "per_layer",
+        by: Victims = "magnitude",
         regrow: bool = False,
         ignore: Iterable[str] = (),
         allow_collapse: bool = False,
@@ -76,13 +83,19 @@ class GradualPruning(Masks):
         self.end = end
         self.every = every
         self.first_density = first_density
+        require_one_of("by", by, get_args(Victims))
+        if regrow and by != "magnitude":
+            raise InputError(f"regrow=True lets weights grow back by magnitude; it does not go with by={by!r}")
         self.ranking = ranking
+        self.by = by
         self.regrow = regrow
         self.ignore = tuple(ignore)
         self.allow_collapse = allow_collapse
         self.densities = dict(densities or {})
         #: (steps done, density) of every cut of this process.
         self.cuts: list[tuple[int, float]] = []
+        #: Called with the run before a cut; what that gives is called after it.
+        self.watchers: list[Callable[[Run], Callable[[], object]]] = []
         self._aside: dict[str, torch.Tensor] = {}
         self._weights: dict[str, nn.Parameter] = {}
 
@@ -104,16 +117,22 @@ class GradualPruning(Masks):
             self._aside = {name: one.detach().clone() for name, one in self._weights.items()}
         super().on_start(run)
         if self._begin == 0 or self.first_density < 1:
-            self._cut(0)
+            self._watched_cut(run)
 
     def after_step(self, run: Run) -> None:
         super().after_step(run)
         past = run.step - self._begin
         if 0 <= past <= self._number * self.every and past % self.every == 0:
-            self._cut(run.step)
+            self._watched_cut(run)
+
+    def _watched_cut(self, run: Run) -> None:
+        told = [watch(run) for watch in self.watchers]
+        self._cut(run.step, run.config.seed)
+        for tell in told:
+            tell()
 
     @torch.no_grad()
-    def _cut(self, step: int) -> None:
+    def _cut(self, step: int, seed: int) -> None:
         density = self._planned(step, self.density)
         held = {name: mask.bool() for name, mask in self.masks.items()}
         if self.regrow:
@@ -121,8 +140,14 @@ class GradualPruning(Masks):
                 self._aside[name] = torch.where(held[name], one, self._aside[name])
             scores = {name: one.abs() for name, one in self._aside.items()}
         else:
+            if self.by == "random":
+                scores = random_scores(self._weights, seed=seed_for(seed, "gradual pruning", step))
+            else:
+                scores = {name: one.abs() for name, one in self._weights.items()}
+                if self.by == "largest":
+                    scores = {name: 1 / (1 + one) for name, one in scores.items()}
             # A weight that is out ranks below one that happens to be zero.
-            scores = {name: one.abs().masked_fill(~held[name], -1.0) for name, one in self._weights.items()}
+            scores = {name: one.masked_fill(~held[name], -1.0) for name, one in scores.items()}
         masks = masks_of(
             {name: one for name, one in scores.items() if name not in self.densities}, density, ranking=self.ranking,
             allow_collapse=self.allow_collapse,
@@ -154,8 +179,11 @@ def planned_steps(run: Run, purpose: str) -> int:
     """Return the steps that a run plans to take.
 
     Raises:
-        InputError: its budget is time, or nobody knows the length of its data.
+        InputError: its budget is time, nobody knows the length of its data, or another callback may end it before and
+            go back to weights of other masks.
     """
+    if any(isinstance(one, EarlyStopping) for one in run.callbacks):
+        raise InputError(f"{purpose} follows a plan over the whole run; leave out EarlyStopping")
     if run.total_steps is None:
         raise InputError(f"{purpose} needs a number of planned steps; give a budget in steps or epochs, not seconds")
     return run.total_steps

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
-from selftaught.errors import InputError
+from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples, Task
 from selftaught.training.batches import source_of
 from selftaught.training.devices import model_device
@@ -37,6 +39,7 @@ def reestimate_normalisation(
 
     Raises:
         InputError: batches is below 1.
+        DataError: there is no batch. Here and on any other failure the statistics stay as they were.
 
     >>> from selftaught import load
     >>> layer = nn.BatchNorm1d(4)
@@ -55,6 +58,7 @@ def reestimate_normalisation(
     device = model_device(model)
     modes = {part: part.training for part in model.modules()}
     momenta = [layer.momentum for layer in layers]
+    before = [copy.deepcopy(dict(layer.named_buffers())) for layer in layers]
     model.eval()
     try:
         for layer in layers:
@@ -62,9 +66,18 @@ def reestimate_normalisation(
             layer.momentum = None  # the plain average over all batches
             layer.train()
         source = source_of(data, batch_size=batch_size, device=device)
+        seen = 0
         with own_random_state(device, seed), torch.no_grad():
-            for _, batch in zip(range(batches), source.epoch(seed, 0, 0), strict=False):
+            for batch in itertools.islice(source.epoch(seed, 0, 0), batches):
                 run_model(model, batch.inputs)
+                seen += 1
+        if not seen:
+            raise DataError("the data give no batch, so statistics cannot be taken anew")
+    except BaseException:
+        for layer, buffers in zip(layers, before, strict=True):
+            for name, one in layer.named_buffers():
+                one.copy_(buffers[name])
+        raise
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

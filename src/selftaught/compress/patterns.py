@@ -41,13 +41,13 @@ def n_of_m_mask(weight: torch.Tensor, n: int, m: int) -> torch.Tensor:
         n, m: 1 <= n <= m.
 
     Raises:
-        InputError: n or m is out of its range.
+        InputError: n or m is out of its range, or a weight is no number.
 
     >>> n_of_m_mask(torch.tensor([[1.0, -4.0, 2.0, 3.0, 9.0]]), 2, 4).int().tolist()
     [[0, 1, 0, 1, 1]]
     """
-    if not 1 <= n <= m:
-        raise InputError(f"n of m needs 1 <= n <= m, got {n} of {m}")
+    _require_pattern(n, m)
+    _require_numbers(weight)
     rows = weight.detach().abs().movedim(1, -1)
     flat = rows.reshape(-1, rows.shape[-1])
     whole = flat.shape[1] // m * m
@@ -60,18 +60,28 @@ def n_of_m_mask(weight: torch.Tensor, n: int, m: int) -> torch.Tensor:
 
 
 def n_of_m_masks(model: nn.Module, n: int = 2, m: int = 4, *, ignore: Iterable[str] = ()) -> PatternMasks:
-    """Return N:M masks of all prunable weights; see `n_of_m_mask`.
+    """Return N:M masks of all prunable weights; see `n_of_m_mask`. A transposed convolution has its inputs first.
+
+    Raises:
+        InputError: n or m is out of its range, or a weight is no number.
 
     >>> found = n_of_m_masks(nn.Linear(10, 3), 2, 4)
     >>> int(found.masks["weight"].sum()), found.dense
     (18, {'weight': 6})
     """
-    weights = prunable(model, ignore=ignore)
-    dense = {name: one.numel() // one.shape[1] * (one.shape[1] % m) for name, one in weights.items()}
-    return PatternMasks(
-        {name: n_of_m_mask(one, n, m) for name, one in weights.items()},
-        {name: count for name, count in dense.items() if count},
-    )
+    _require_pattern(n, m)
+    inputs_first = {
+        id(part.weight) for part in model.modules() if isinstance(part, nn.modules.conv._ConvTransposeNd)
+    }
+    masks, dense = {}, {}
+    for name, one in prunable(model, ignore=ignore).items():
+        turned = id(one) in inputs_first
+        mask = n_of_m_mask(one.transpose(0, 1) if turned else one, n, m)
+        masks[name] = mask.transpose(0, 1).contiguous() if turned else mask
+        length = one.shape[0 if turned else 1]
+        if length % m:
+            dense[name] = one.numel() // length * (length % m)
+    return PatternMasks(masks, dense)
 
 
 @torch.no_grad()
@@ -86,7 +96,7 @@ def block_mask(weight: torch.Tensor, size: int, density: float) -> torch.Tensor:
         density: share of the whole blocks to keep, exact to one block.
 
     Raises:
-        InputError: the size is below 1, there is no whole block, or none would be kept.
+        InputError: the size is below 1, there is no whole block, none would be kept, or a weight is no number.
 
     >>> block_mask(torch.tensor([[1.0, 1.0, 0.0, 5.0], [1.0, 1.0, 0.0, 0.0]]), 2, 0.5).int().tolist()
     [[0, 0, 1, 1], [0, 0, 1, 1]]
@@ -94,6 +104,7 @@ def block_mask(weight: torch.Tensor, size: int, density: float) -> torch.Tensor:
     check_density(density)
     if size < 1:
         raise InputError(f"the side of a block must be at least 1, got {size}")
+    _require_numbers(weight)
     flat = weight.detach().abs().reshape(len(weight), -1)
     tall, wide = flat.shape[0] // size, flat.shape[1] // size
     if tall * wide == 0:
@@ -139,3 +150,13 @@ def block_masks(
         if covered < one.numel():
             dense[name] = one.numel() - covered
     return PatternMasks(masks, dense)
+
+
+def _require_pattern(n: int, m: int) -> None:
+    if not 1 <= n <= m:
+        raise InputError(f"n of m needs 1 <= n <= m, got {n} of {m}")
+
+
+def _require_numbers(weight: torch.Tensor) -> None:
+    if bool(weight.isnan().any()):
+        raise InputError(f"a weight of shape {tuple(weight.shape)} is not all numbers; check the model")

@@ -116,6 +116,9 @@ def sparsity(
         masks: counted as if they were applied.
         ignore: names of parameters or modules that are not counted as prunable.
 
+    Raises:
+        InputError: a mask is of no parameter or of another shape, or nothing is left to prune.
+
     >>> layer = nn.Linear(2, 2)
     >>> with torch.no_grad():
     ...     _ = layer.weight[0].zero_(), layer.bias.fill_(1.0), layer.weight[1].fill_(1.0)
@@ -124,12 +127,19 @@ def sparsity(
     (0.5, 0.333, 2)
     """
     held = masks or {}
+    named = dict(model.named_parameters())
+    for name, mask in held.items():
+        if name not in named:
+            raise InputError(f"there is no parameter {name!r} to mask{did_you_mean(name, named)}")
+        if mask.shape != named[name].shape:
+            wanted = tuple(named[name].shape)
+            raise InputError(f"the mask of {name} must have shape {wanted}, got {tuple(mask.shape)}")
 
     def count(name: str, one: torch.Tensor) -> int:
         return int(torch.count_nonzero(one * held[name].to(one) if name in held else one))
 
     weights = prunable(model, ignore=ignore)
-    counts = {name: count(name, one) for name, one in model.named_parameters()}
+    counts = {name: count(name, one) for name, one in named.items()}
     return Sparsity(
         tuple(LayerSparsity(name, one.numel(), counts[name]) for name, one in weights.items()),
         sum(one.numel() for one in model.parameters()),

@@ -69,7 +69,7 @@ def masks_of(
         counts = kept_counts(shapes, density, "erk" if ranking == "erk" else "per_layer")
         return {name: largest(one, counts[name]) for name, one in scores.items()}
     total = sum(one.numel() for one in scores.values())
-    together = torch.cat([one.detach().reshape(-1).double() for one in scores.values()])
+    together = torch.cat([one.detach().reshape(-1) for one in scores.values()])
     parts = largest(together, round(density * total)).split([one.numel() for one in scores.values()])
     masks = {name: part.reshape(shapes[name]).clone() for name, part in zip(scores, parts, strict=True)}
     if not allow_collapse:

@@ -93,7 +93,8 @@ def rewind(
 
     The dense model is trained, its smallest weights are cut, the others go back to what they were after `to_step`
     steps, and they are trained again, cut by cut: after cut k the density is density^(k / cuts). An arm that starts
-    from a later step takes that many steps fewer, so that no arm sees more training than the dense one.
+    from a later step takes that many steps fewer, so that no arm sees more training than the dense one; its schedule of
+    learning rates and its order of examples begin anew.
 
     Args:
         make: makes the model with the initial weights of a seed.

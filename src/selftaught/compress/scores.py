@@ -126,7 +126,7 @@ def snip_scores(model: nn.Module, batch: Batch, names: Iterable[str], *, loss: L
         loss: cross-entropy for classes and the squared difference for numbers by default.
 
     Raises:
-        InputError: a gradient is not finite, or all scores are equal.
+        InputError: a gradient is not finite, all scores are equal, or those of a layer are all 0.
     """
     with _copied(model) as own:
         weights = _of(own, names)
@@ -135,7 +135,7 @@ def snip_scores(model: nn.Module, batch: Batch, names: Iterable[str], *, loss: L
     found = {
         name: (slope * one.detach()).abs() for (name, one), slope in zip(weights.items(), gradients, strict=True)
     }
-    return _telling(found, "SNIP")
+    return _reached(found, "SNIP")
 
 
 def grasp_scores(model: nn.Module, batch: Batch, names: Iterable[str], *, loss: Loss | None = None) -> Scores:
@@ -156,7 +156,7 @@ def grasp_scores(model: nn.Module, batch: Batch, names: Iterable[str], *, loss: 
             raise InputError("GraSP scores are all equal: the gradient does not depend on the weights")
         curved = torch.autograd.grad(product, held, allow_unused=True, materialize_grads=True)
     found = {name: row * one.detach() for (name, one), row in zip(weights.items(), curved, strict=True)}
-    return _telling(found, "GraSP")
+    return _reached(found, "GraSP")
 
 
 def synflow_scores(
@@ -174,7 +174,7 @@ def synflow_scores(
         masks: what is left of them.
 
     Raises:
-        InputError: R is not finite, or all scores are equal.
+        InputError: the model does not run on ones, R is not finite, or all scores are equal.
 
     >>> found = synflow_scores(nn.Linear(2, 1, bias=False), torch.zeros(1, 2), ["weight"])
     >>> found["weight"].shape, found["weight"].dtype
@@ -191,7 +191,14 @@ def synflow_scores(
     weights = {name: held[name] for name in names}
     ones = torch.ones_like(inputs[:1], dtype=torch.float64, device=model_device(model))
     with own_random_state(model_device(model)), torch.enable_grad():
-        flow = run_model(own, ones).sum()
+        try:
+            flow = run_model(own, ones).sum()
+        except (RuntimeError, IndexError, TypeError) as error:
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"SynFlow cannot run the model on ones in float64 ({told}); it takes networks of real numbers, and "
+                "inputs of the model's shape"
+            ) from None
         if not bool(flow.isfinite()):
             raise InputError("SynFlow's sum of outputs is not finite in float64; scale the weights down first")
         slopes = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
@@ -227,8 +234,9 @@ def _without_normalisation(model: nn.Module) -> nn.Module:
     """Replace all normalisations by the identity, in place."""
     if isinstance(model, (*NORMALISATIONS, Standardise)):
         return nn.Identity()
-    for name, part in list(model.named_children()):
-        setattr(model, name, _without_normalisation(part))
+    for name, part in model._modules.items():  # with second names of a part, which named_children leaves out
+        if part is not None:
+            model._modules[name] = _without_normalisation(part)
     return model
 
 
@@ -270,6 +278,20 @@ def _telling(scores: Scores, method: str) -> Scores:
     return scores
 
 
+def _reached(scores: Scores, method: str) -> Scores:
+    """Return scores of gradients that can be ranked in every layer.
+
+    Raises:
+        InputError: as `_telling`, or no gradient reaches a layer.
+    """
+    for name, one in _telling(scores, method).items():
+        if one.numel() > 1 and not bool(one.any()):
+            raise InputError(
+                f"{method}: all scores of {name} are 0, as no gradient reaches it; ignore this layer, or start it anew"
+            )
+    return scores
+
+
 def _needed(data: Data | None, method: str) -> Data:
     if data is None:
         raise InputError(f"method {method!r} needs data=" + (" or inputs=" if method == "synflow" else ""))
@@ -286,7 +308,8 @@ def _batch(data: Data, model: nn.Module, examples: int, seed: int) -> Batch:
             raise InputError(f"examples must be at least 1, got {examples}")
         memory = InMemory(data, batch_size=examples, device=device)
         return memory.batch(next(memory.rows(seed, 0)))
-    found = next(loader_batches(data, device), None)
+    with own_random_state(device, seed):  # a loader that shuffles draws
+        found = next(loader_batches(data, device), None)
     if found is None:
         raise DataError("the data loader gives no batch")
     return found

@@ -84,7 +84,7 @@ def _put_numbers_right(part: Any, before: Mapping[str, tuple[int, ...]]) -> None
         part.out_features, part.in_features = part.weight.shape
     elif isinstance(part, _CONVOLUTIONS):
         part.out_channels = part.weight.shape[0]
-        if part.groups > 1 and part.weight.shape[1] == 1:
+        if part.groups > 1 and before["weight"][1] == 1:  # depthwise
             part.groups = part.out_channels // (before["weight"][0] // part.groups)
         part.in_channels = part.weight.shape[1] * part.groups
     elif isinstance(part, _TRANSPOSED):

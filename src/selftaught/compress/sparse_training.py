@@ -65,7 +65,8 @@ class SparseTraining(Masks):
         ignore: names of parameters or modules that stay dense.
 
     Raises:
-        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with.
+        InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or there is early
+            stopping.
     """
 
     name = "sparse training"

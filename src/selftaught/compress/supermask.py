@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from selftaught.compress.densities import check_density, kept_counts
-from selftaught.compress.prunable_weights import prunable
+from selftaught.compress.prunable_weights import NORMALISATIONS, prunable
 from selftaught.compress.ranking import largest
 from selftaught.errors import require_one_of
 from selftaught.examples import Examples, Task
@@ -92,7 +92,8 @@ def random_weights(
     """Return a copy of a model whose parameters come from a seed: what a supermask chooses from.
 
     Prunable weights are Kaiming normal, or the sign of that times std sqrt(1 / keep) with std = sqrt(2 / fan_in)
-    (Ramanujan et al., arXiv 1911.13299, section 3.3). Other biases are 0, and normalisations scale by 1.
+    (Ramanujan et al., arXiv 1911.13299, section 3.3). Biases are 0, normalisations scale by 1, and parameters that are
+    none of these, such as the slopes of a PReLU, keep their values.
 
     Args:
         model: any module; its shapes and buffers are used.
@@ -110,6 +111,9 @@ def random_weights(
     own = copy.deepcopy(model)
     chosen = prunable(own, ignore=ignore)
     spared = {id(one) for name, one in own.named_parameters() if _within(name, ignore)}
+    normalising = {
+        id(one) for part in own.modules() if isinstance(part, NORMALISATIONS) for one in part.parameters()
+    }
     for name, one in own.named_parameters():
         if name in chosen:
             generator = torch.Generator().manual_seed(seed_for(seed, "supermask weights", name) % 2**63)
@@ -119,8 +123,10 @@ def random_weights(
                 fan_in = nn.init._calculate_correct_fan(drawn, "fan_in")
                 drawn = torch.where(drawn < 0, -1.0, 1.0) * math.sqrt(2 / fan_in) * math.sqrt(1 / keep)
             one.copy_(drawn)
-        elif id(one) not in spared:
-            one.fill_(1.0 if name.endswith("weight") else 0.0)
+        elif id(one) not in spared and name.rpartition(".")[2].startswith("bias"):
+            one.fill_(0.0)
+        elif id(one) not in spared and id(one) in normalising:
+            one.fill_(1.0)
     return own
 
 

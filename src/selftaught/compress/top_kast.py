@@ -12,7 +12,7 @@ from selftaught.compress.densities import check_density, kept_counts
 from selftaught.compress.prunable_weights import prunable
 from selftaught.compress.ranking import largest
 from selftaught.errors import InputError
-from selftaught.training.callbacks import Callback
+from selftaught.training.callbacks import Callback, refuse_later_averages
 
 if TYPE_CHECKING:
     from selftaught.training.run import Run
@@ -35,7 +35,7 @@ class TopKAST(Callback):
         ignore: names of parameters or modules that stay dense.
 
     Raises:
-        InputError: an option is out of its range.
+        InputError: an option is out of its range; in `fit`, an Ema is listed after it.
 
     >>> TopKAST(0.1, extra=0.1).extra
     0.1
@@ -61,6 +61,7 @@ class TopKAST(Callback):
         self._dense: dict[str, torch.Tensor] = {}
 
     def on_start(self, run: Run) -> None:
+        refuse_later_averages(self, run)
         self._weights = prunable(run.model, ignore=self.ignore)
         shapes = {name: tuple(one.shape) for name, one in self._weights.items()}
         self._forward_counts = kept_counts(shapes, self.density)

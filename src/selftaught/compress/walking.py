@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from selftaught.compress.coupling import FIXED, Coupling, Labels, reshaped
+from selftaught.compress.coupling import FIXED, Coupling, Labels, Places, reshaped
 from selftaught.errors import InputError
 
 __all__ = ["Walk", "walk"]
@@ -78,15 +79,23 @@ class Walk:
             found = None if handler is None else handler(self, node, name)
             self._labels[node] = self._unknown(node, name) if found is None else found
         elif isinstance(value, tuple | list):
-            self._unknown(node, name)
+            self._not_followed(node, name)
             self._labels[node] = tuple(
                 [self.held.fixed(size) for size in one.shape] if isinstance(one, torch.Tensor) else [] for one in value
             )
 
-    def _unknown(self, node: Any, name: str) -> Labels:
+    def _not_followed(self, node: Any, name: str) -> None:
         for one in node.all_input_nodes:
             self.fix(one, f"{name} is not followed")
+
+    def _unknown(self, node: Any, name: str) -> Labels:
+        self._not_followed(node, name)
         return [self.held.fixed(size) for size in node.meta["val"].shape]
+
+    def given_up(self, places: Places, size: int, reason: str) -> Places:
+        """Fix the places of an axis that mix in an operation; return those of the axis that comes of it."""
+        self.held.fix(places[places != FIXED], reason)
+        return self.held.fixed(size)
 
     def fix(self, node: Any, reason: str) -> None:
         """Fix all places of a node's output."""
@@ -107,7 +116,9 @@ def walk(model: nn.Module, inputs: tuple[Any, ...]) -> Walk:
     """
     own = copy.deepcopy(model).eval()
     try:
-        program = torch.export.export(own, inputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of recurrent layers, whose weights the export moves about
+            program = torch.export.export(own, inputs)
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"torch.export cannot take the model ({first}); channels cannot be removed from it") from None
@@ -196,7 +207,7 @@ def _convolution(found: Walk, node: Any, name: str) -> Labels | None:
     if bias is not None:
         held.join(outputs, found.of(bias)[0], name)
     found.produces(weight, 0)
-    return [*inputs[:axis], outputs, *(held.fixed(size) for size in shape[axis + 1 :])]
+    return [*inputs[:axis], outputs, *_mixed(found, inputs[axis + 1 :], shape[axis + 1 :], name)]
 
 
 def _transposed(found: Walk, node: Any, name: str) -> Labels | None:
@@ -209,7 +220,12 @@ def _transposed(found: Walk, node: Any, name: str) -> Labels | None:
     if bias is not None:
         held.join(kernel[1], found.of(bias)[0], name)
     found.produces(weight, 1)
-    return [*inputs[:axis], kernel[1], *(held.fixed(size) for size in shape[axis + 1 :])]
+    return [*inputs[:axis], kernel[1], *_mixed(found, inputs[axis + 1 :], shape[axis + 1 :], name)]
+
+
+def _mixed(found: Walk, labels: Labels, sizes: Sequence[int], name: str) -> Labels:
+    """Follow axes along which neighbours are taken together."""
+    return [found.given_up(one, size, f"{name} runs along it") for one, size in zip(labels, sizes, strict=True)]
 
 
 def _linear(found: Walk, node: Any, name: str) -> Labels | None:
@@ -278,7 +294,7 @@ def _pool(found: Walk, node: Any, name: str) -> Labels | None:
     labels, shape = found.of(node.args[0]), _shape(node)
     pooled = re.search(r"pool(\d)d", name)
     sides = int(pooled[1]) if pooled else len(shape) - 2
-    return [*labels[:-sides], *(found.held.fixed(size) for size in shape[-sides:])]
+    return [*labels[:-sides], *_mixed(found, labels[-sides:], shape[-sides:], name)]
 
 
 def _pad(found: Walk, node: Any, name: str) -> Labels:
@@ -287,8 +303,7 @@ def _pad(found: Walk, node: Any, name: str) -> Labels:
     for number in range(len(amounts) // 2):
         axis = len(labels) - 1 - number
         if amounts[2 * number] or amounts[2 * number + 1]:
-            found.held.fix(labels[axis][labels[axis] != FIXED], f"{name} lengthens it")
-            labels[axis] = found.held.fixed(_shape(node)[axis])
+            labels[axis] = found.given_up(labels[axis], _shape(node)[axis], f"{name} lengthens it")
     return labels
 
 
@@ -321,8 +336,7 @@ def _slice(found: Walk, node: Any, name: str) -> Labels:
     labels = list(found.of(node.args[0]))
     for axis, (places, size) in enumerate(zip(labels, _shape(node), strict=True)):
         if len(places) != size:
-            found.held.fix(places[places != FIXED], f"{name} takes a part of it")
-            labels[axis] = found.held.fixed(size)
+            labels[axis] = found.given_up(places, size, f"{name} takes a part of it")
     return labels
 
 

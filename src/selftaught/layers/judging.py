@@ -16,13 +16,15 @@ from selftaught.layers.anchors import ANCHORS, MakeLayer, layer_maker
 from selftaught.layers.stability import gradient_ascent
 from selftaught.seeds import seed_for
 from selftaught.spaces import Candidate, depends_on_input, layer_fingerprint, layer_space
-from selftaught.training import SGD, Standardise, TrainConfig, evaluate, fit
+from selftaught.training import SGD, Masks, Standardise, TrainConfig, evaluate, fit
 from selftaught.training.batches import as_inputs
 from selftaught.training.devices import limited_threads
 
-__all__ = ["Judge", "Judgement", "Judging", "Reason", "StoppedEarly"]
+__all__ = ["Judge", "Judgement", "Judging", "MakeMasks", "Reason", "StoppedEarly"]
 
 Reason = Literal["structure", "non-finite", "quality", "stability"]
+#: (network, seed) -> name of a weight -> which of it there is, for networks that are sparse from the start
+MakeMasks = Callable[[nn.Module, int], Mapping[str, torch.Tensor]]
 #: asked now and then; True ends what is at work
 Stop = Callable[[], bool]
 
@@ -113,6 +115,8 @@ class Judge:
     Args:
         task: of images; its test examples are not looked at.
         config: how.
+        masks: what makes the anchors sparse from the start; called with a fresh network, and with a seed that is the
+            same for every layer. None: they are dense.
 
     >>> import torch
     >>> from selftaught import load
@@ -123,8 +127,8 @@ class Judge:
     'structure'
     """
 
-    def __init__(self, task: Task, config: Judging) -> None:
-        self.task, self.config = task, config
+    def __init__(self, task: Task, config: Judging, *, masks: MakeMasks | None = None) -> None:
+        self.task, self.config, self._make_masks = task, config, masks
         shape = task.train.inputs.shape
         self._channels = shape[3] if len(shape) == 4 else 1
         self._classes = task.train.num_classes
@@ -191,9 +195,17 @@ class Judge:
             seed=seed_for(config.seed, "layers", "training", seed) % 2**63, device="cpu",
         )  # fmt: skip
         told = None if stop is None else (lambda _: "stop" if stop() else None)
-        if not fit(model, self.task.train, settings, on_progress=told).finished:
+        masks = self.masks(model, anchor, seed=seed)
+        added = [Masks(masks)] if masks else []
+        if not fit(model, self.task.train, settings, callbacks=added, on_progress=told).finished:
             raise StoppedEarly
         return model
+
+    def masks(self, network: nn.Module, anchor: str, *, seed: int = 0) -> Mapping[str, torch.Tensor]:
+        """Return the masks of a fresh network; none where anchors are dense."""
+        if self._make_masks is None:
+            return {}
+        return self._make_masks(network, seed_for(self.config.seed, "layers", "masks", anchor, seed) % 2**63)
 
     @staticmethod
     def score(model: nn.Module, examples: Examples) -> float:
@@ -219,9 +231,10 @@ class Judge:
             return 0, None
         batch = self.task.train.take(np.arange(min(config.batch_size, len(self.task.train))))
         labels = torch.as_tensor(np.asarray(batch.labels, np.int64))
+        network = self.network(layers, anchor)
         climbed = gradient_ascent(
-            self.network(layers, anchor), as_inputs(torch.as_tensor(batch.inputs)), labels, steps=config.ascent_steps,
-            largest=config.largest_norm, stop=stop,
+            network, as_inputs(torch.as_tensor(batch.inputs)), labels, steps=config.ascent_steps,
+            largest=config.largest_norm, masks=self.masks(network, anchor), stop=stop,
         )  # fmt: skip
         if climbed.stopped:
             raise StoppedEarly

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from selftaught.errors import InputError, ResumeError, require_one_of
 from selftaught.examples import Task
-from selftaught.layers.judging import Judge, Judgement, Judging, StoppedEarly
+from selftaught.layers.judging import Judge, Judgement, Judging, MakeMasks, StoppedEarly
 from selftaught.search import ParetoEvolution, RandomSearch, Searcher, pareto_front
 from selftaught.spaces import (
     PUBLISHED_LAYERS,
@@ -129,6 +129,7 @@ def search_layer(
     start: Sequence[str | Candidate] = ("bn-relu",),
     nodes: int = 10,
     judging: Judging | None = None,
+    masks: MakeMasks | None = None,
     seed: int = 0,
     folder: str | os.PathLike[str] | None = None,
     resume: bool | None = None,
@@ -153,6 +154,7 @@ def search_layer(
             passed until its population is full; without, it draws at random until then.
         nodes: of a layer.
         judging: how layers are judged.
+        masks: what makes the anchors sparse from the start; see `Judge`.
         seed: of the search.
         folder: where the ledger is kept; the same call goes on there, whatever stopped the last one.
         resume: True insists on a ledger, False starts over.
@@ -184,6 +186,7 @@ def search_layer(
         "searcher": searcher, "population": population, "tournament": tournament, "seed": seed,
         "start": [space.encode(candidate) for candidate in first], "data": task.train.name,
         "examples": [len(task.train), len(task.valid)],
+        "masks": None if masks is None else getattr(masks, "__qualname__", type(masks).__qualname__),
     }  # fmt: skip
     proposes: Searcher
     if searcher == "random":
@@ -199,7 +202,7 @@ def search_layer(
         return (stop is not None and stop()) or (late is not None and time.monotonic() >= late)
 
     with _open(folder, about, resume) as store:
-        loop = _Loop(space, proposes, Judge(task, judging), store, first, on_trial, ended)
+        loop = _Loop(space, proposes, Judge(task, judging, masks=masks), store, first, on_trial, ended)
         loop.restore()
         while len(loop.told) < trials and (steps is None or loop.steps < steps):
             if ended() or not loop.turn():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,7 @@ def gradient_ascent(
     steps: int = 100,
     rate: float = 0.1,
     largest: float = 1e8,
+    masks: Mapping[str, torch.Tensor] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Ascent:
     """Change the convolutions' weights so that the norm of the network's gradient grows, and see how far.
@@ -49,6 +50,7 @@ def gradient_ascent(
         steps: of the ascent.
         rate: of the ascent; ours.
         largest: a norm beyond this ends it.
+        masks: name of a weight -> which of it there is; the rest is zero and stays so.
         stop: asked before every step.
 
     >>> import torch
@@ -59,13 +61,21 @@ def gradient_ascent(
     """
     model.train()
     weights = [one.weight for one in model.modules() if isinstance(one, nn.Conv2d)]
+    named = {name: mask.to(torch.bool) for name, mask in (masks or {}).items()}
+    given = {id(one): named[name] for name, one in model.named_parameters() if name in named}
+    kept = [given.get(id(one), torch.ones_like(one, dtype=torch.bool)) for one in weights]
+    with torch.no_grad():
+        for weight, mask in zip(weights, kept, strict=True):
+            weight *= mask
     highest = 0.0
     for step in range(steps):
         if stop is not None and stop():
             return Ascent(highest, step, stopped=True)
         loss = nn.functional.cross_entropy(model(inputs), labels)
         slopes = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
-        squares = [slope.square().sum() for slope in slopes if slope is not None]
+        squares = [
+            (slope * mask).square().sum() for slope, mask in zip(slopes, kept, strict=True) if slope is not None
+        ]
         norm = torch.stack(squares).sum().sqrt() if squares else loss.new_zeros(())
         size = float(norm.detach())
         if not math.isfinite(size):
@@ -77,7 +87,7 @@ def gradient_ascent(
             return Ascent(highest, steps)
         up = torch.autograd.grad(norm, weights, allow_unused=True)
         with torch.no_grad():
-            for weight, slope in zip(weights, up, strict=True):
+            for weight, slope, mask in zip(weights, up, kept, strict=True):
                 if slope is not None:
-                    weight += rate * slope
+                    weight += rate * slope * mask
     return Ascent(highest, steps)

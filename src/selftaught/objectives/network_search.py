@@ -45,6 +45,7 @@ class SearchSettings:
         data: whatever `selftaught.load` reads by a name or path.
         space: a name of `SPACE_NAMES`.
         target: the column to predict.
+        reading: how the data are read, such as `missing` and `drop`, as `selftaught.load` takes it.
         searcher: a name of `selftaught.search.SEARCHERS`.
         seed: of the split, the searcher and every training.
         epochs: of a training in the search.
@@ -63,6 +64,7 @@ class SearchSettings:
     data: str
     space: str = "cells"
     target: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
     searcher: str = DEFAULT
     seed: int = 0
     epochs: int = 5
@@ -160,10 +162,8 @@ def search_networks(
     98.6
     """
     folder = Path(out).expanduser()
-    task = search_task(settings.data, settings.target, seed=settings.seed)
-    small = task
-    if settings.examples is not None:
-        small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
+    task = _task(settings)
+    small = task if settings.examples is None else _task(settings, settings.examples)
     objective = _objective(settings, small, folder)
     space = find_space(SPACE_NAMES[settings.space])
     objective.network_for(space.complete({}, lambda parameter: 0))  # one that does not fit is told before any work
@@ -226,7 +226,7 @@ def repeat_trial(
     if number not in trials:
         raise InputError(f"the search in {folder} has no trial {number}; it has {len(trials)}")
     space = find_space(SPACE_NAMES[settings.space])
-    small = search_task(settings.data, settings.target, seed=settings.seed, examples=settings.examples)
+    small = _task(settings, settings.examples)
     return _objective(settings, small, folder)(space.from_json(trials[number].candidate))
 
 
@@ -255,6 +255,10 @@ class _Counter:
 def _stored(store: str, study: str) -> int:
     with open_store(store) as opened:
         return len(opened.trials(opened.study(study))) if study in opened.studies() else 0
+
+
+def _task(settings: SearchSettings, examples: int | None = None) -> Task:
+    return search_task(settings.data, settings.target, seed=settings.seed, examples=examples, **settings.reading)
 
 
 def _objective(settings: SearchSettings, task: Task, folder: Path) -> NetworkObjective:
@@ -317,7 +321,7 @@ def _best(entrants: list[Entrant], means: Mapping[str, float]) -> Entrant:
 def _begin(folder: Path, settings: SearchSettings) -> None:
     """Make the folder, or check that it holds the same search."""
     path = folder / "settings.json"
-    wanted = asdict(settings)
+    wanted = json.loads(json.dumps(asdict(settings)))  # as the file gives it back: lists for tuples
     if path.exists():
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))

@@ -25,6 +25,7 @@ def search_task(
     *,
     seed: int = 0,
     examples: int | None = None,
+    **reading: Any,
 ) -> Task:
     """Return a data set as training, validation and test examples, every class in proportion.
 
@@ -36,6 +37,7 @@ def search_task(
         target: the column to predict.
         seed: of the split.
         examples: train on so many only; validation and test stay whole.
+        reading: how the data are read, such as `missing` and `drop`, as `selftaught.load` takes it.
 
     Raises:
         DataError: the data cannot be read, have no labels, or are too few.
@@ -45,9 +47,9 @@ def search_task(
     >>> len(task.train), len(task.valid), len(task.test)
     (1151, 287, 359)
     """
-    whole = load(data) if target is None else load(data, target)
+    whole = load(data, target, **reading)
     if data in _OWN_TEST if isinstance(data, str) else False:
-        free, test = np.arange(len(whole)), load(data, split="test")
+        free, test = np.arange(len(whole)), load(data, split="test", **reading)
     else:
         free, kept = set_apart(whole, seed=seed)
         test = whole.take(kept)

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from selftaught.training.optimisers import LionOptimizer
     from selftaught.training.outcomes import RecordOutcomes
     from selftaught.training.population import FittedPopulation, fit_population
-    from selftaught.training.run import Run
+    from selftaught.training.run import ForwardPass, Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
     from selftaught.training.training_run import Trained, load_trained, train
+    from selftaught.training.uneven import Spent, Uneven, emphasis
 
 __all__ = [
     "fit",
@@ -47,6 +48,9 @@ __all__ = [
     "DropoutSchedule",
     "EarlyStopping",
     "RecordOutcomes",
+    "Uneven",
+    "Spent",
+    "emphasis",
     "evaluate",
     "Evaluation",
     "cost",
@@ -61,6 +65,7 @@ __all__ = [
     "make_model",
     "Standardise",
     "Run",
+    "ForwardPass",
     "Progress",
     "Batch",
     "InMemory",
@@ -84,9 +89,10 @@ _HOMES = {
     **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "costs"),
     "RecordOutcomes": "outcomes",
     **dict.fromkeys(("train", "Trained", "load_trained"), "training_run"),
-    "Run": "run",
+    **dict.fromkeys(("Run", "ForwardPass"), "run"),
     "Loss": "losses",
     "LionOptimizer": "optimisers",
+    **dict.fromkeys(("Uneven", "Spent", "emphasis"), "uneven"),
 }
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 

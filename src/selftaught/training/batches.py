@@ -33,12 +33,14 @@ class Batch:
         targets: (n,) class numbers or numbers, or (n, classes) shares.
         weights: (n,) weight of each example's loss, or None.
         size: n.
+        rows: (n,) row numbers of examples in memory; None for a loader's batch.
     """
 
     inputs: Inputs
     targets: torch.Tensor
     weights: torch.Tensor | None
     size: int
+    rows: torch.Tensor | None = None
 
 
 class Source(Protocol):
@@ -104,6 +106,7 @@ class InMemory:
         if len(examples) == 0:
             raise DataError(f"{examples.name!r} has no examples; training needs at least one")
         self.examples: int = len(examples)
+        self.ids = examples.ids
         self.batch_size = min(batch_size, self.examples)
         self.device = torch.device(device)
         self.classes = examples.num_classes
@@ -146,7 +149,7 @@ class InMemory:
             inputs = as_inputs(self._inputs[rows])
         else:
             inputs = as_inputs(self._inputs[rows.reshape(-1)]).unflatten(0, rows.shape)
-        return Batch(inputs, self._targets[rows], weights, rows.shape[-1])
+        return Batch(inputs, self._targets[rows], weights, rows.shape[-1], rows)
 
 
 class _Loader:

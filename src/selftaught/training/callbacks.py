@@ -11,9 +11,12 @@ from torch import nn
 from selftaught.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from selftaught.training.run import Run
+    from selftaught.training.batches import Batch
+    from selftaught.training.run import ForwardPass, Run
 
-__all__ = ["Callback", "DropoutSchedule", "EarlyStopping", "Ema", "Masks", "StochasticDepth"]
+__all__ = [
+    "Callback", "DropoutSchedule", "EarlyStopping", "Ema", "Masks", "StochasticDepth", "refuse_later_averages",
+]  # fmt: skip
 
 
 class Callback:
@@ -31,8 +34,16 @@ class Callback:
     def on_start(self, run: Run) -> None:
         """Called once, on the device, in training mode, before a checkpoint is loaded."""
 
+    def change_batch(self, run: Run, batch: Batch) -> Batch:
+        """Called first in a step, before the batch is augmented; what it returns is what the step sees."""
+        return batch
+
     def before_step(self, run: Run) -> None:
         """Called before each forward pass."""
+
+    def change_loss(self, run: Run, seen: ForwardPass, value: torch.Tensor) -> torch.Tensor:
+        """Called after the forward pass with the loss so far; what it returns is what is lowered."""
+        return value
 
     def after_backward(self, run: Run) -> None:
         """Called when the gradients are there, before they are clipped and used."""
@@ -117,12 +128,27 @@ class Ema(Callback):
             one.copy_(state[name])
 
 
+def refuse_later_averages(callback: Callback, run: Run) -> None:
+    """Check that no callback after this one puts averages in place of the weights that this one has made sparse.
+
+    Raises:
+        InputError: one does.
+    """
+    if any(isinstance(one, Ema) for one in run.callbacks[run.callbacks.index(callback) + 1 :]):
+        raise InputError(f"list Ema before {type(callback).__name__}, so that the averages are made sparse too")
+
+
 class Masks(Callback):
     """Keep weights at zero where a mask is zero: gradient times mask before the step, weight times mask after it.
+
+    Averages and weights that other callbacks, listed before it, put in their place are masked as well.
 
     Args:
         masks: name of a parameter -> zeros and ones of its shape, or a truth each. A parameter that is shared has one
             mask for all its uses.
+
+    Raises:
+        InputError: in `fit`, there is no such parameter, a shape differs, or an Ema is listed after it.
     """
 
     in_populations = True
@@ -132,6 +158,7 @@ class Masks(Callback):
         self._held: list[tuple[nn.Parameter, torch.Tensor]] = []
 
     def on_start(self, run: Run) -> None:
+        refuse_later_averages(self, run)
         named = dict(run.model.named_parameters())
         for name, mask in self.masks.items():
             if name not in named:
@@ -164,6 +191,12 @@ class Masks(Callback):
                 parameter.grad.mul_(mask)
 
     def after_step(self, run: Run) -> None:
+        self.apply()
+
+    def before_evaluation(self, run: Run) -> None:
+        self.apply()
+
+    def on_end(self, run: Run) -> None:
         self.apply()
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from selftaught.errors import InputError
 from selftaught.examples import Examples
@@ -54,6 +55,11 @@ class RecordOutcomes(Callback):
         self._rows: dict[str, torch.Tensor] = {}
         self._data: InMemory | None = None
         self._seen = -1
+
+    def recorded(self, measure: str) -> dict[int, NDArray[Any]]:
+        """Return what this run has recorded of a measure so far: epoch -> (n,) values in the examples' order."""
+        found = {name.partition(".")[2]: one for name, one in self._rows.items() if name.startswith(f"{measure}.")}
+        return {int(epoch): one.numpy() for epoch, one in found.items()}
 
     def on_start(self, run: Run) -> None:
         self._data = InMemory(self.examples, batch_size=1, device=run.device)

@@ -21,9 +21,30 @@ from selftaught.training.evaluation import Evaluation, evaluate, run_model
 from selftaught.training.losses import Loss
 from selftaught.training.random_state import seed_of_step, seed_torch
 
-__all__ = ["Run", "augmented", "train_step"]
+__all__ = ["ForwardPass", "Run", "augmented", "train_step"]
 
 BLOCK = 512  # steps whose learning rates are computed at once
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPass:
+    """What a step's forward pass saw and gave, for callbacks that change the loss.
+
+    Args:
+        inputs: as the model saw them, augmented.
+        targets: (n,) class numbers or numbers, or (n, classes) shares; mixed and weighted where the batch was mixed.
+        weights: (n,) weight of each example's loss, or None.
+        scores: (n, classes) or (n,) that the model gave, float32, with gradient.
+        loss: of scores and targets.
+        rows: (n,) row numbers of examples in memory; None for a loader's batch.
+    """
+
+    inputs: Any
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    scores: torch.Tensor
+    loss: Loss
+    rows: torch.Tensor | None
 
 
 @dataclass(eq=False)
@@ -178,6 +199,13 @@ class Run:
             self._factors = [schedule.factor(step, total) for step in range(self.step, self.step + count)]
         return self._factors[place]
 
+    def forward(self, model: torch.nn.Module, inputs: Any) -> torch.Tensor:
+        """Return a model's scores for a batch's inputs as float32, in the run's precision."""
+        if self.precision == "bfloat16":
+            with torch.autocast(self.device.type, torch.bfloat16):
+                return run_model(model, inputs).float()
+        return run_model(model, inputs)
+
     def check_finite(self) -> None:
         """Raise when the loss is no number any more; costs a wait for the device.
 
@@ -199,18 +227,19 @@ def train_step(run: Run, batch: Batch) -> None:
     config = run.config
     # Dropout and the like draw from torch's own generator.
     seed_torch(seed_of_step(run.model_stream, run.step), run.device)
+    for callback in run.callbacks:
+        batch = callback.change_batch(run, batch)
     inputs, targets, weights, loss = prepared(run, batch)
     run.set_rates()
     for callback in run.callbacks:
         callback.before_step(run)
     run.optimiser.zero_grad(set_to_none=True)
-    if run.precision == "bfloat16":
-        with torch.autocast(run.device.type, torch.bfloat16):
-            scores = run_model(run.model, inputs)
-        scores = scores.float()
-    else:
-        scores = run_model(run.model, inputs)
+    scores = run.forward(run.model, inputs)
     value = loss.mean(scores, targets, weights)
+    if run.callbacks:
+        seen = ForwardPass(inputs, targets, weights, scores, loss, batch.rows)
+        for callback in run.callbacks:
+            value = callback.change_loss(run, seen, value)
     value.backward()
     for callback in run.callbacks:
         callback.after_backward(run)

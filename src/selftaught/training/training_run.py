@@ -87,6 +87,7 @@ def train(
     hidden: Sequence[int] | None = None,
     dropout: float = 0.0,
     ema: float | None = None,
+    split_seed: int | None = None,
     resume: bool | None = None,
     on_baselines: Callable[[Sequence[Baseline]], None] | None = None,
     on_progress: Callable[[Progress], str | None] | None = None,
@@ -107,6 +108,8 @@ def train(
         hidden: units of the hidden layers of mlp, or channels of the convolutions of cnn.
         dropout: rate of the model's dropout.
         ema: decay of averaged weights; None does without.
+        split_seed: of what is set apart and validated on, so that models of several seeds can share it; None takes the
+            settings' seed.
         resume: True insists on a checkpoint, False starts over, None goes on where there is one.
         on_baselines: called with the baselines' results, before the training.
         on_progress: as in `fit`.
@@ -119,7 +122,7 @@ def train(
     config = config or TrainConfig()
     folder = Path(out).expanduser()
     made = reference_model(model, examples, hidden=hidden, dropout=dropout, seed=config.seed)
-    parts = _split(examples, config.seed)
+    parts = _split(examples, config.seed if split_seed is None else split_seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
         on_baselines(floor)

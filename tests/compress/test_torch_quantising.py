@@ -1,0 +1,132 @@
+"""Models in 8 bits: the same numbers in torch and in onnxruntime, near the float model, and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from selftaught.compress import export_onnx, prune_channels, quantise
+from selftaught.errors import InputError
+from selftaught.examples import Examples
+from selftaught.training import TrainConfig, fit, small_cnn
+from tests.compress.architectures import MobileNet, ResNet18, Transformer, perceptron, settled
+
+
+def both_agree(model: nn.Module, inputs: torch.Tensor, folder: Path, **options: Any) -> None:
+    """Prune and quantise, and compare both the pruned and the quantised model with their files."""
+    pruned = prune_channels(settled(model), inputs[:2], round_to=4)
+    assert pruned.widths
+    exported = export_onnx(pruned.model, inputs[:3], folder / "float.onnx", check_on=[inputs])
+    assert exported.relative < 1e-5
+    found = quantise(pruned.model, inputs, batches=2, **options)
+    assert 0 < found.relative < 0.1
+    assert found.bytes[1] < 0.5 * found.bytes[0]
+    exported = export_onnx(found.model, inputs[:3], folder / "integers.onnx", check_on=[inputs, 3 * inputs])
+    assert exported.fixed_batch == ""
+    assert exported.relative < 1e-6
+    assert exported.operators.get("QLinearConv", 0) + exported.operators.get("MatMulInteger", 0) == len(found.layers)
+
+
+def test_perceptron(tmp_path: Path) -> None:
+    both_agree(perceptron(), torch.randn(40, 24), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [7, 8])
+def test_residual_network(bits: int, tmp_path: Path) -> None:
+    both_agree(ResNet18(16), torch.randn(24, 3, 32, 32), tmp_path, weight_bits=bits)
+
+
+@pytest.mark.slow
+def test_residual_network_of_full_width(tmp_path: Path) -> None:
+    both_agree(ResNet18(), torch.randn(6, 3, 64, 64), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [7, 8])
+def test_depthwise_and_gated_network(bits: int, tmp_path: Path) -> None:
+    both_agree(MobileNet(), torch.randn(24, 3, 32, 32), tmp_path, weight_bits=bits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scales", [True, False])
+def test_reference_network(scales: bool, tmp_path: Path, digits: Examples) -> None:
+    colours = torch.randn(24, 3, 32, 32)
+    reference = nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 128, 3, padding=1, bias=False), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(128, 128, 3, padding=1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
+    )  # fmt: skip
+    both_agree(reference, colours, tmp_path, power_of_two=scales)
+
+
+@pytest.mark.slow
+def test_transformer(tmp_path: Path) -> None:
+    words = torch.randint(50, (40, 12))
+    model = Transformer().eval()
+    found = quantise(prune_channels(model, words[:2], round_to=4).model, words, batches=2)
+    assert set(found.left_float) == {"words.weight", "places"}
+    assert len(found.layers) == 13
+    exported = export_onnx(found.model, words[:3], tmp_path / "integers.onnx", check_on=[words])
+    assert exported.relative < 1e-6
+    assert found.relative < 0.05
+
+
+def test_a_trained_network_keeps_its_answers(digits: Examples, tmp_path: Path) -> None:
+    model = small_cnn(digits, widths=(16, 16)).eval()
+    fit(model, digits, TrainConfig(epochs=8, batch_size=16))
+    model.eval()
+    found = quantise(model, digits)
+    assert found.accuracy[0] > 0.9
+    assert found.agreement > 0.97
+    assert found.accuracy[1] > found.accuracy[0] - 0.02
+    assert found.examples == 300
+    assert set(found.layers) | set(found.left_float) == {n for n, one in model.named_parameters() if one.ndim > 1}
+    text = str(found)
+    assert "bytes became" in text
+    assert "accuracy" in text
+    exported = export_onnx(found.model, torch.zeros(1, 1, 8, 8), tmp_path / "m.onnx")
+    assert exported.relative < 1e-6
+    assert exported.batches == (1, 1, 2, 5)
+
+
+def test_what_cannot_be_quantised_is_told() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    rows = torch.randn(64, 4)
+    with pytest.raises(InputError, match="do not fit the model"):
+        quantise(model, [rows, torch.randn(8, 5)])
+    with pytest.raises(InputError, match=r"how must be one of static, dynamic, bf16"):
+        quantise(model, rows, how="statik")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no linear layer or convolution"):
+        quantise(nn.ReLU(), rows)
+    with pytest.raises(InputError, match="no module or weight '00'"):
+        quantise(model, rows, ignore=["00"])
+    with pytest.raises(InputError, match="at least one example"):
+        quantise(model, rows[:0])
+    with pytest.raises(InputError, match="7 or 8, got 4"):
+        quantise(model, rows, weight_bits=4)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="NaN or infinite"):
+        quantise(model, rows.log())
+    broken = nn.Sequential(nn.Linear(4, 2))
+    with torch.no_grad():
+        broken[0].weight[0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"0\.weight holds 1 values that are NaN"):
+        quantise(broken, rows)
+
+
+def test_calibration_on_one_class_warns(iris: Examples) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with pytest.warns(UserWarning, match="have one label"):
+        found = quantise(model, iris.take(range(40)))
+    assert len(found.cautions) == 1
+
+
+def test_ignored_layers_stay_float_and_are_listed() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    found = quantise(model, torch.randn(64, 4), ignore=["2"])
+    assert (found.layers, dict(found.left_float)) == (("0.weight",), {"2.weight": "it is to be ignored"})
