@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import evidence, sections
+from benchmarks import evidence, latency_sections, sections
 from benchmarks.writing import Row
 
 __all__ = ["main", "render"]
@@ -86,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if figures.exists():
         original = json.loads(ORIGINAL.read_text(encoding="utf-8"))
         page = render(json.loads(figures.read_text(encoding="utf-8")), original)
+        latency = chosen.results / "latency.json"
+        if latency.exists():
+            page += "\n" + latency_sections.compressed(json.loads(latency.read_text(encoding="utf-8")))
         (chosen.docs / "performance.md").write_text(page, encoding="utf-8")
     evidence.write_page(rows, chosen.docs / "evidence.md")
     return 0

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from selftaught import load
-from selftaught.audit import Population, audit, load_predictions, save_predictions
+from selftaught.audit import Population, audit, load_predictions, principal_components, save_predictions
 from selftaught.cli import main
 from selftaught.errors import DataError, InputError
+from selftaught.examples import Examples
 from selftaught.seeds import rng_for
 
 N = 300
@@ -71,6 +72,49 @@ def test_the_hurt_group_is_found_from_files(tmp_path: Path, capsys: pytest.Captu
     text = capsys.readouterr().out
     for line in ("290 examples, 6 models before and 6 after", "region = south", "seed churn", "furthest moved"):
         assert line in text
+
+
+def test_the_hurt_group_is_found_as_a_slice_that_nobody_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, before, after = saved(tmp_path)
+    assert run("audit", before, after, "--data", data, "--target", "answer", "--slices", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["slices"]
+    assert one["name"] == "region = south"
+    assert one["finding"]["seeds"] == [6, 6]
+    assert len(one["finding"]["rows"]) == 9
+    assert run("audit", before, before, "--data", data, "--target", "answer", "--slices") == 0
+    assert "slices: none" in capsys.readouterr().out
+    assert run("audit", before, after, "--data", data, "--target", "answer", "--slices") == 0
+    assert "typical of region = south" in capsys.readouterr().out
+    assert run("audit", before, after, "--data", data, "--target", "answer", "--corruptions") == 2
+    assert "give both as folders" in capsys.readouterr().err
+
+
+def test_columns_of_a_ledger_and_an_embedding_can_be_given_by_row() -> None:
+    ids = np.array([f"e{k}" for k in range(N)])
+    hard = rng_for(0, "hard").random(N)
+    before, after = populations(np.arange(N) % 2, ids, 3.0 * (hard > 0.75))
+    examples = Examples(rng_for(0, "x").random((N, 2), np.float32), np.arange(N) % 2, ids, class_names=("no", "yes"))
+    order = rng_for(0, "mixed").permutation(N)
+    found = audit(before, after.take(order), examples, slices=True, features={"difficulty": hard}).slices
+    assert found is not None
+    assert found[0].name.startswith("difficulty > 0.7")
+    clusters = audit(before, after, examples, slices=True, embedding=np.stack([10.0 * (hard > 0.75), hard], 1)).slices
+    assert clusters is not None
+    assert (hard[clusters[0].members] > 0.75).all()
+
+
+def test_principal_components_are_those_of_scikit_learn() -> None:
+    from sklearn.decomposition import PCA
+
+    for shape, kept in (((40, 5), 5), ((6, 30, 2), 5), ((50, 8, 8), 32)):
+        rows = rng_for(0, "rows", len(shape)).normal(0, 1, shape)
+        flat = rows.reshape(len(rows), -1)
+        flat = flat if len(shape) > 2 else (flat - flat.mean(axis=0)) / flat.std(axis=0)
+        wanted = PCA(kept).fit_transform(flat)
+        assert np.abs(principal_components(rows)) == pytest.approx(np.abs(wanted), abs=1e-6)
+    assert principal_components(np.zeros((3, 2))) == pytest.approx(0)
 
 
 def test_predictions_are_the_same_from_a_file(tmp_path: Path) -> None:

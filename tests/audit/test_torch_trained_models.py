@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from selftaught import load
-from selftaught.audit import model_folders, population_of_models, seen_ids
+from selftaught.audit import model_folders, penultimate, population_of_models, seen_ids
 from selftaught.cli import main
 from selftaught.datasets import load as read
 from selftaught.errors import InputError
@@ -45,6 +45,16 @@ def test_models_answer_by_id_and_what_they_learned_from_is_known(runs: Path) -> 
         model_folders(runs / "before" / "0" / "ledger")
 
 
+def test_the_embedding_is_what_goes_into_the_last_layer(runs: Path) -> None:
+    iris = read("iris")
+    scaled = (iris.inputs - iris.inputs.mean(axis=0)) / iris.inputs.std(axis=0)
+    found = penultimate(model_folders(runs / "before")[0], iris)
+    assert found.shape == (150, 4)
+    assert np.abs(np.corrcoef(found[:, 2], scaled[:, 2])[0, 1]) == pytest.approx(1)  # of a linear model, scaled inputs
+    with pytest.raises(InputError, match="does not take inputs"):
+        penultimate(model_folders(runs / "before")[0], read("wine"))
+
+
 def test_the_command_compares_on_examples_that_no_model_saw(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["audit", str(runs / "before" / "0"), str(runs / "after" / "0"), "--data", "iris", "--json"])
@@ -52,6 +62,12 @@ def test_the_command_compares_on_examples_that_no_model_saw(runs: Path, capsys: 
     found = json.loads(capsys.readouterr().out)
     assert (found["n"], found["seeds"]) == (30, [1, 1])
     assert not set(found["ranking"]) & set(seen_ids([runs / "before" / "0"]))
+    with pytest.raises(SystemExit) as left:
+        main(["audit", str(runs / "before" / "0"), str(runs / "after" / "0"), "--data", "iris", "--corruptions"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for line in ("noise 1", "permuted 3", "missing 2", "beyond clean inputs"):
+        assert line in text
     with pytest.raises(SystemExit) as left:
         main(["audit", str(runs / "before"), str(runs / "after"), "--data", "iris"])
     assert left.value.code == 2

@@ -104,6 +104,26 @@ def liveness(state: str) -> Rows:
     return [{**row, "different": 0} for row in ratios("reproduced", kind="a") + ratios(state, kind="b")]
 
 
+def sparse_speeds(state: str) -> Rows:
+    told = {"csr_ratio": 0.7, "dense_ratio": 1.0, "different": False}
+    return [{**row, **told} for row in ratios("reproduced", batch=1) + ratios(state, batch=32)]
+
+
+def masked_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 1.0, "refuted": 1.5, "inconclusive": 1.1}[state]
+    spread = (-0.02, 0.02, 0.0, -0.01, 0.01, 0.0)
+    return [
+        {"network": name, "seed": k, "theoretical": 10.0, "ratio": centre + one, "labelled": True}
+        for name, centre in (("a", 1.0), ("b", ratio)) for k, one in enumerate(spread)
+    ]  # fmt: skip
+
+
+def smaller_speeds(state: str) -> Rows:
+    ratio = {"reproduced": 3.8, "refuted": 2.0, "inconclusive": 3.0}[state]
+    told = {"least": 3.0, "most": 5.0, "theoretical": 3.7, "masked_ratio": 1.0}
+    return [{**told, "seed": k, "ratio": ratio * one} for k, one in enumerate((0.9, 1.1, 1.0, 0.95, 1.05, 1.0))]
+
+
 def compared(state: str) -> Rows:
     lead = {"reproduced": 0.3, "refuted": -0.3, "inconclusive": 0.0}[state]
     spread = (-0.1, 0.1, 0.0, -0.05, 0.05, 0.0)
@@ -261,6 +281,74 @@ def hard_kinds(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def treated(state: str) -> Rows:
+    lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": -0.01}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    tail = {"small even": 0.5, "small uneven": 0.6, "small shuffled": 0.5, "large even": 0.6}
+    return [
+        {
+            "arm": arm, "seed": k, "multiply_adds": 10, "head": 0.9,
+            "tail": value + (arm == "small uneven") * (lead + one),
+        }
+        for k, one in enumerate(spread) for arm, value in tail.items()
+    ]  # fmt: skip
+
+
+def students(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {"student": student, "arm": arm, "seed": k, "head": 0.9, "tail": 0.5 + (arm == "taught") * (lead + one)}
+        for k, one in enumerate(spread) for student in ("pruned", "small") for arm in ("taught", "alone", "smoothed")
+    ]  # fmt: skip
+
+
+def cuts(state: str) -> Rows:
+    slope = {"reproduced": 1.0, "refuted": -1.0, "inconclusive": 0.0}[state]
+    ways = {("none", 0): 0.0, ("magnitude", 2): 0.01, ("random", 2): 0.02, ("largest", 2): 0.06}
+    sign = (1, -1, 1, -1, 1, -1)
+    return [
+        {
+            "by": by, "cuts": number, "seed": k, "instability": lost,
+            "accuracy": 0.9 + (slope or sign[k]) * lost + 0.0001 * k,
+        }
+        for k in range(6) for (by, number), lost in ways.items()
+    ]  # fmt: skip
+
+
+def leaving(state: str) -> Rows:
+    lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    arms = {"whole": (0.9, 3.0), "random": (0.8, 1.5), "shallow 2": (0.1, 0.5), "shallow 4": (0.9 - lead, 1.6)}
+    made: Rows = []
+    for k, one in enumerate(spread):
+        made += [{"arm": arm, "accuracy": value, "time": time} for arm, (value, time) in arms.items()]
+        made += [{"arm": "exits", "accuracy": 0.9 + 0.1 * one, "time": 1.5 + one}]
+        made[-5:] = [{**row, "seed": k, "multiply_adds": 0.5, "left": 0.7} for row in made[-5:]]
+    return made
+
+
+def flows(state: str) -> Rows:
+    ranks = {"reproduced": (1, -1), "refuted": (-1, 1), "inconclusive": (1, 1)}[state]
+    return [
+        {
+            "method": method, "ranking": "global", "seed": k, "accuracy": 0.5 + 0.1 * place, "flow": ranks[0] * place,
+            "norm": ranks[1] * place,
+        }
+        for k in range(6) for place, method in enumerate(("random", "snip", "grasp", "synflow"))
+    ]  # fmt: skip
+
+
+def removals(state: str) -> Rows:
+    lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    accuracy = {"random": 0.5, "random+blur": 0.5 - lead, "gradient": 0.6, "gradient+blur": 0.45}
+    return [
+        {"arm": arm, "fraction": part, "seed": k, "accuracy": value + one * (arm == "random"), "without": 0.1}
+        for k, one in enumerate(spread) for part in (0.5, 0.9) for arm, value in accuracy.items()
+    ]  # fmt: skip
+
+
 def sparse(state: str) -> Rows:
     values = list(REFERENCE.values())
     if state == "refuted":
@@ -325,8 +413,17 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "quantised-forgets-less": rounding,
     "difficulty-measures": difficult,
     "rare-or-mislabelled": hard_kinds,
+    "uneven-training": treated,
+    "distil-keeps-tail": students,
+    "generalisation-stability": cuts,
+    "early-exit": leaving,
+    "gradient-flow": flows,
+    "roar": removals,
     "sparse-starts": sparse,
     "supermask": supermasks,
+    "sparse-kernel": sparse_speeds,
+    "masked-is-not-faster": masked_speeds,
+    "structured-is-faster": smaller_speeds,
     "layer-for-sparse": sparse_layers,
 }
 
@@ -365,6 +462,27 @@ def test_liveness_that_changes_a_meaning_refutes_its_claim() -> None:
     assert "1 programs mean something else" in verdict.findings[-1]
 
 
+def test_a_sparse_layer_that_computes_something_else_refutes_its_claim() -> None:
+    rows = sparse_speeds("reproduced")
+    rows[3]["different"] = True
+    verdict = CLAIMS["sparse-kernel"].judge(rows)
+    assert verdict.status == "refuted"
+    assert any("1 layers give other outputs" in line for line in verdict.findings)
+
+
+def test_masks_that_slow_down_or_are_not_labelled_are_not_the_claim() -> None:
+    slow = [{**row, "ratio": row["ratio"] - 0.4} for row in masked_speeds("reproduced")]
+    assert CLAIMS["masked-is-not-faster"].judge(slow).status == "refuted"
+    rows = masked_speeds("reproduced")
+    rows[0]["labelled"] = False
+    assert CLAIMS["masked-is-not-faster"].judge(rows).status == "inconclusive"
+
+
+def test_channels_that_gain_more_than_claimed_are_told() -> None:
+    rows = [{**row, "ratio": 2 * row["ratio"]} for row in smaller_speeds("reproduced")]
+    assert CLAIMS["structured-is-faster"].judge(rows).status == "refuted"
+
+
 def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -> None:
     verdict = CLAIMS["class-pairs"].judge(pairs("reproduced"))
     assert verdict.status == "reproduced"
@@ -375,6 +493,14 @@ def test_the_claim_on_pairs_tells_of_logistic_regression_without_counting_it() -
 def test_a_claim_on_pairs_must_hold_on_every_image_set() -> None:
     rows = pairs("reproduced") + [{**row, "data": "cifar10"} for row in pairs("refuted")]
     assert CLAIMS["class-pairs"].judge(rows).status == "refuted"
+
+
+def test_removing_and_retraining_tells_of_every_estimator_without_counting_it() -> None:
+    verdict = CLAIMS["roar"].judge(removals("reproduced"))
+    assert verdict.status == "reproduced"
+    assert "90%, not part of the rule: gradient found less than random (+0.100" in "; ".join(verdict.findings)
+    kept = [{**row, "without": 0.8} for row in removals("reproduced")]
+    assert CLAIMS["roar"].judge(kept).status == "refuted"
 
 
 def test_only_seeds_with_both_sides_are_compared() -> None:

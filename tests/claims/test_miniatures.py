@@ -27,10 +27,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "small-batch-layer": {"seeds": 1, "steps": 1, "train": 64},
     "transplant": {"seeds": 1, "steps": 2, "train": 100},
     "batchnorm-only": {"seeds": 1, "steps": 2, "width": 8},
+    "roar": {"seeds": 1, "epochs": 1, "widths": (2,), "train": 64, "test": 30, "estimators": ("gradient",)},
     "layer-search-beats-random": {"seeds": 1, "budget": 6, "steps": 2, "check": 2, "ascent": 1},
     "sparse-starts": {"seeds": 1, "epochs": 1, "examples": 900, "every": 2, "densities": (0.03,)},
     "supermask": {"seeds": 1, "epochs": 1, "examples": 700},
     "layer-for-sparse": {"seeds": 1, "budget": 6, "steps": 2, "ascent": 1, "again": 1},
+    "sparse-kernel": {"seeds": 1, "size": 64, "rounds": 1},
+    "masked-is-not-faster": {"seeds": 1, "widths": (16, 16), "batch": 2, "rounds": 1},
+    "structured-is-faster": {"seeds": 1, "widths": (32, 32), "batch": 2, "rounds": 1},
     "liveness-pays": {"seeds": 1, "rows": 50, "repeats": 1, "seconds": 0.001, "programs": 200},
     "evolution-beats-random": {"seeds": 1, "trials": 20},
     "controller-beats-random": {"seeds": 1, "trials": 20},
@@ -44,15 +48,27 @@ SMALL: dict[str, dict[str, Any]] = {
     "quantised-forgets-less": {**MINI, "levels": (0.0, 0.9)},
     "difficulty-measures": {"seeds": 1, "images": 60, "epochs": 2, "widths": (2,), "models": 2},
     "rare-or-mislabelled": {"seeds": 1, "images": 150, "epochs": 2, "widths": (2,), "models": 2},
+    "uneven-training": {"seeds": 1, "epochs": 2, "largest": 20, "test": 5, "every": 1},
+    "distil-keeps-tail": {"seeds": 1, "epochs": 6, "largest": 60, "test": 5},
+    "generalisation-stability": {"seeds": 1, "epochs": 2, "train": 320, "valid": 50, "cuts": (2,)},
+    "early-exit": {
+        "seeds": 1, "epochs": 1, "train": 64, "valid": 32, "blocks": 2, "exits": (1,), "shallow": (1,), "width": 4,
+        "timed": 2, "rounds": 1,
+    },
+    "gradient-flow": {"seeds": 1, "steps": 3, "early": 2, "train": 100, "widths": (8,), "density": 0.3},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
 WITH_TORCH = (
     "efficientnet-table", "compound-scaling", "cell-transfer", "weight-inheritance", "layer-rejection",
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
-    "layer-for-sparse", "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures",
-    "rare-or-mislabelled",
+    "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
+    "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow", "roar",
+    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures", "rare-or-mislabelled",
 )  # fmt: skip
-TIMES = {"cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second"}
+TIMES = {
+    "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second",
+    "dense_seconds", "csr_ratio", "dense_ratio", "masked_ratio", "noise", "labelled", "time",
+}  # fmt: skip
 
 
 def miniature(claim: Claim) -> Any:

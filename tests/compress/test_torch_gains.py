@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from selftaught.compress import count_multiply_adds, measure_gains, prune_channels
+from selftaught.compress import Runnable, count_multiply_adds, export_onnx, load_onnx, measure_gains, prune_channels
 from selftaught.errors import InputError
 from selftaught.examples import Examples
 from selftaught.training import count_flops, small_cnn
@@ -121,6 +122,32 @@ def test_a_mask_and_the_channels_it_stands_for_count_the_same(digits: Examples) 
     assert found.rows[1].difference == pytest.approx(found.rows[2].difference, abs=1e-5)
     assert model.training
     assert torch.get_num_threads() == threads
+
+
+def test_another_runtime_stands_beside_modules(tmp_path: Path) -> None:
+    dense = layer(8)
+    export_onnx(dense, torch.ones(2, 16), tmp_path / "layer.onnx")
+    session = load_onnx(tmp_path / "layer.onnx")
+    clock = Clock()
+
+    def half(inputs: torch.Tensor) -> torch.Tensor:
+        clock.now += 2.0
+        return dense(inputs)
+
+    models = {
+        "torch": Timed(dense, clock, 4.0),
+        "onnxruntime": Runnable(session, session.bytes, 128),
+        "half": Runnable(half, 100, 64, packed_bytes=60, activation_bytes=7),
+    }
+    found = measure_gains(models, torch.randn(3, 16), rounds=2, clock=clock)
+    assert [row.multiply_adds for row in found.rows] == [128, 128, 64]
+    assert [row.bytes for row in found.rows] == [512, session.bytes, 100]
+    assert [row.packed_bytes for row in found.rows] == [512, session.bytes, 60]
+    assert found.rows[1].difference < 1e-5
+    assert (found.rows[2].realised, found.rows[2].activation_bytes) == (2.0, 7)
+    assert found.rows[2].verdict == "100 % realised: 2.00 x fewer multiply-adds, 2.00 x the speed"
+    with pytest.raises(InputError, match="onnxruntime runs on 1 threads"):
+        measure_gains(models, torch.randn(3, 16), threads=2)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

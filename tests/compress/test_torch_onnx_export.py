@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from selftaught.compress import export_onnx, load_onnx
-from selftaught.errors import DataError, InputError
+from selftaught.errors import DataError, InputError, MissingExtraError
 
 
 class Deciding(nn.Module):
@@ -86,3 +87,10 @@ def test_what_cannot_be_exported_is_told_and_leaves_no_file(
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match="onnxruntime cannot run"):
         load_onnx(path)
+
+
+def test_without_onnx_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(MissingExtraError, match=r"exporting to ONNX needs onnxscript; .*'selftaught\[networks\]'"):
+        export_onnx(nn.Linear(4, 2), torch.zeros(2, 4), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from selftaught.compress import export_onnx, prune_channels, quantise
+from selftaught.compress.folding import folded_graph
 from selftaught.errors import InputError
 from selftaught.examples import Examples
-from selftaught.training import TrainConfig, fit, small_cnn
+from selftaught.training import SGD, TrainConfig, fit, small_cnn
 from tests.compress.architectures import MobileNet, ResNet18, Transformer, perceptron, settled
 
 
@@ -79,7 +80,7 @@ def test_transformer(tmp_path: Path) -> None:
 
 def test_a_trained_network_keeps_its_answers(digits: Examples, tmp_path: Path) -> None:
     model = small_cnn(digits, widths=(16, 16)).eval()
-    fit(model, digits, TrainConfig(epochs=8, batch_size=16))
+    fit(model, digits, TrainConfig(epochs=8, batch_size=16, optimiser=SGD(lr=0.1)))
     model.eval()
     found = quantise(model, digits)
     assert found.accuracy[0] > 0.9
@@ -108,8 +109,8 @@ def test_what_cannot_be_quantised_is_told() -> None:
         quantise(model, rows, ignore=["00"])
     with pytest.raises(InputError, match="at least one example"):
         quantise(model, rows[:0])
-    with pytest.raises(InputError, match="7 or 8, got 4"):
-        quantise(model, rows, weight_bits=4)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="from 2 to 8, got 9"):
+        quantise(model, rows, weight_bits=9)
     with pytest.raises(InputError, match="NaN or infinite"):
         quantise(model, rows.log())
     broken = nn.Sequential(nn.Linear(4, 2))
@@ -130,3 +131,82 @@ def test_ignored_layers_stay_float_and_are_listed() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
     found = quantise(model, torch.randn(64, 4), ignore=["2"])
     assert (found.layers, dict(found.left_float)) == (("0.weight",), {"2.weight": "it is to be ignored"})
+
+
+class Mixed(nn.Module):
+    """A transposed convolution without an integer kernel, an activation that ends at 6, and an average in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2, 4, 2, stride=2)
+        self.mix = nn.Conv2d(4, 6, 3, padding="same", dilation=2)
+        self.norm = nn.BatchNorm2d(2)
+        self.last = nn.Conv2d(6, 3, 1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        held = torch.nn.functional.relu6(self.mix(self.up(self.norm(inputs))) * 1.0)
+        held = torch.nn.functional.relu6(self.mix(held[:, :4]))
+        result: torch.Tensor = self.last(torch.nn.functional.max_pool2d(held, 3, 2, 1, ceil_mode=True))
+        return result
+
+
+def test_what_has_no_integer_kernel_stays_float_and_is_listed(tmp_path: Path) -> None:
+    model, inputs = settled(Mixed()), torch.randn(16, 2, 5, 6)
+    found = quantise(model, inputs, batch_size=8)
+    assert dict(found.left_float) == {"up.weight": "conv_transpose2d has no kernel for 8-bit integers"}
+    assert found.layers == ("mix.weight", "last.weight")
+    assert 0 < found.relative < 0.1
+    # Far beyond what it was calibrated on, an activation still ends at 6.
+    with torch.no_grad():
+        wanted = model(100 * inputs)
+        assert float((found.model(100 * inputs) - wanted).abs().max()) < 0.2 * float(wanted.abs().max())
+
+
+@torch.no_grad()
+def test_dynamic_scales_by_hand() -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    found = quantise(model, torch.randn(8, 6), how="dynamic", weight_bits=8)
+    inputs = torch.randn(5, 6)
+    low, high = min(float(inputs.min()), 0.0), max(float(inputs.max()), 0.0)
+    step = (high - low) / 255
+    held = torch.round(inputs / step) * step
+    weight = model[0].weight.detach()
+    steps = weight.abs().amax(dim=1, keepdim=True) / 127
+    wanted = held @ (torch.round(weight / steps) * steps).mT + model[0].bias.detach()
+    assert torch.allclose(found.model(inputs), wanted, atol=1e-5)
+    assert torch.equal(found.model(torch.zeros(2, 6)), model[0].bias.detach().expand(2, 3))
+    convolution = nn.Sequential(nn.Conv1d(2, 3, 1), nn.Flatten(), nn.Linear(12, 2))
+    told = quantise(convolution, torch.randn(8, 2, 4), how="dynamic").left_float
+    assert dict(told) == {"0.weight": "scales found in every call are for linear layers only"}
+
+
+@pytest.mark.slow
+def test_dynamic_and_bf16_files(tmp_path: Path) -> None:
+    inputs = torch.randn(40, 24)
+    model = settled(perceptron())
+    for how, operator in (("dynamic", "DynamicQuantizeLinear"), ("bf16", "Cast")):
+        found = quantise(model, inputs, how=how)  # type: ignore[arg-type]
+        exported = export_onnx(found.model, inputs, tmp_path / f"{how}.onnx", check_on=[5 * inputs])
+        assert exported.relative < 1e-5
+        assert exported.operators[operator] >= 3
+        assert exported.bytes < 0.8 * sum(one.numel() * 4 for one in model.parameters())
+
+
+def test_bf16_is_the_nearest_number_with_16_bits() -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    found = quantise(model, torch.randn(8, 6), how="bf16")
+    inputs = torch.randn(5, 6)
+    wanted = inputs @ model[0].weight.detach().bfloat16().float().mT + model[0].bias.detach()
+    assert torch.allclose(found.model(inputs), wanted, atol=1e-6)
+    assert found.bytes == (21 * 4, 18 * 2 + 3 * 4)
+
+
+def test_folding_changes_nothing() -> None:
+    model = settled(MobileNet(4))
+    with torch.no_grad():
+        model.blocks[0].depthwise[1].weight.zero_()  # type: ignore[index,union-attr]
+    inputs = torch.randn(2, 3, 16, 16)
+    graph, fixed = folded_graph(model, (inputs,))
+    assert fixed == ""
+    assert "batch_norm" not in graph.code
+    assert torch.allclose(graph(inputs), model(inputs), atol=1e-5)

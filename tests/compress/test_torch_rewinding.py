@@ -140,3 +140,21 @@ def test_random_weights_leave_what_is_neither_weight_nor_bias() -> None:
     assert drawn.norm.bias.tolist() == drawn.first.bias.tolist() == [0.0] * 6  # type: ignore[union-attr,operator]
     assert torch.equal(drawn.slope.weight, model.slope.weight)  # type: ignore[union-attr,arg-type]
     assert torch.equal(drawn.gain, model.gain)  # type: ignore[arg-type]
+
+
+def test_a_ticket_of_two_cuts_ranks_the_weights_of_the_first_one(digits: Examples) -> None:
+    config = TrainConfig(steps=8, batch_size=50)
+
+    def make(seed: int) -> nn.Module:
+        return mlp(digits, hidden=(8,), seed=seed)
+
+    def trained(masks: dict[str, torch.Tensor]) -> nn.Module:
+        model = make(0)
+        fit(model, digits, config, callbacks=[Masks(masks)])
+        return model
+
+    first = prune_weights(trained({}), 0.5)
+    second = prune_weights(trained(first), 0.25)
+    ticket = rewind(make, digits, config, density=0.25, cuts=2)
+    assert all(torch.equal(mask, ticket.masks[name]) for name, mask in second.items())
+    assert not all(torch.equal(mask, second[name]) for name, mask in prune_weights(trained({}), 0.25).items())

@@ -182,3 +182,11 @@ def test_synflow_leaves_out_a_normalisation_under_both_of_its_names() -> None:
         model.norm.weight.mul_(7)
     after = synflow_scores(model, torch.zeros(1, 4), names)
     assert all(torch.equal(before[name], after[name]) for name in names)
+
+
+def test_synflow_is_the_same_in_either_mode_and_random_layers_differ() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5), nn.Linear(6, 6))
+    found = [synflow_scores(model.train(mode), torch.zeros(1, 6), ["0.weight"])["0.weight"] for mode in (True, False)]
+    assert torch.equal(*found)
+    masks = prune_weights(model, 0.5, method="random", ranking="per_layer")
+    assert not torch.equal(masks["0.weight"], masks["2.weight"])

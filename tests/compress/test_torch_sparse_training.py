@@ -194,6 +194,10 @@ def test_top_kast_runs_sparse_trains_its_superset_and_leaves_the_rest_alone(digi
     for before, after in zip(watch.weights, watch.weights[1:], strict=False):
         moved = int((before["2.weight"] != after["2.weight"]).sum())
         assert round(0.2 * size) < moved <= round(0.4 * size)
+    for step in range(4, 40, 4):  # a new choice, of the largest there were
+        dense = watch.weights[step - 1]["2.weight"].abs()
+        chosen = watch.masks[step]["2.weight"]
+        assert float(dense[chosen].min()) >= float(dense[~chosen].max())
     assert int(torch.count_nonzero(model[2].weight)) == round(0.2 * size)  # type: ignore[index]
     assert torch.equal(model[2].weight != 0, method.masks["2.weight"])  # type: ignore[index]
 
@@ -310,3 +314,9 @@ def test_masks_with_a_plan_and_early_stopping_exclude_each_other(digits: Example
 def test_no_gradient_has_no_flow() -> None:
     with pytest.raises(InputError, match="at least one layer"):
         gradient_flow({})
+
+
+def test_a_schedule_may_begin_with_the_run(digits: Examples) -> None:
+    gradual = GradualPruning(0.5, start=0.0, end=1.0, every=20)
+    trained(digits, gradual)
+    assert [step for step, _ in gradual.cuts] == [0, 20, 40]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from selftaught import load
-from selftaught.errors import DivergedError, InputError
+from selftaught.errors import DataError, DivergedError, InputError
 from selftaught.examples import Examples
 from selftaught.training import (
     SGD,
@@ -110,6 +111,31 @@ def test_numbers_and_frozen_parameters() -> None:
     fit(alone, diabetes, config.model_copy(update={"seed": 1}))
     assert difference(alone, together[1]) < 1e-4
     assert torch.equal(before, together[1][2].weight)
+
+
+@pytest.mark.parametrize(("engine", "augment"), [("layers", None), ("turns", None), ("layers", Augment(crop=1))])
+def test_members_may_learn_from_examples_of_their_own(digits: Examples, engine: Any, augment: Augment | None) -> None:
+    turned = replace(digits, inputs=digits.inputs[:, ::-1].copy())
+    data = [digits, turned, digits]
+    config = TrainConfig(epochs=2, batch_size=64, optimiser=SGD(lr=0.02), augment=augment)
+    together = [mlp(digits, hidden=(12,), seed=k) for k in range(3)]
+    weights = np.linspace(0.5, 1.5, len(digits))
+    found = fit_population(together, data, config, valid=data, engine=engine, weights=weights)
+    for number, own in enumerate(data):
+        alone = mlp(digits, hidden=(12,), seed=number)
+        single = fit(alone, own, config.model_copy(update={"seed": number}), valid=own, weights=weights)
+        assert difference(alone, together[number]) < 1e-4
+        assert single.valid is not None
+        assert found.valid[number].score == pytest.approx(single.valid.score, abs=0.01)
+    with pytest.raises(InputError, match="one for each; got 2"):
+        fit_population(together, data[:2], config)
+    with pytest.raises(DataError, match="data of member 1 have shape"):
+        fit_population(together[:2], [digits, digits.take(np.arange(9))], config)
+    diabetes = load("diabetes")
+    assert diabetes.labels is not None
+    doubled = replace(diabetes, labels=2 * diabetes.labels)
+    with pytest.raises(DataError, match="other numbers to predict"):
+        fit_population([mlp(diabetes, seed=k) for k in range(2)], [diabetes, doubled], config)
 
 
 def test_a_chain_of_every_known_layer(digits: Examples) -> None:

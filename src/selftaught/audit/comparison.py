@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from selftaught.audit.embeddings import columns_of, principal_components
 from selftaught.audit.exemplars import LEAST_MODELS, Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples
 from selftaught.audit.finding import Finding
 from selftaught.audit.impact import Impact, impacts, intersections, null_rejections
 from selftaught.audit.population import Population, halves, join
+from selftaught.audit.slices import Slice, find_slices
 from selftaught.audit.two_way import change_of_means
 from selftaught.errors import DataError, InputError, did_you_mean
 from selftaught.examples import Examples
@@ -35,6 +38,8 @@ class Audit:
         null_rejections: how often the test of classes rejects between halves of the models before; NaN where unknown.
         ranking: ids of the examples, the furthest moved first.
         warnings: what a reader must know.
+        slices: parts of the examples, named by nobody, in which more labels changed than seeds alone change; None where
+            they were not asked for.
     """
 
     n: int
@@ -48,12 +53,14 @@ class Audit:
     null_rejections: float
     ranking: tuple[str, ...]
     warnings: tuple[str, ...]
+    slices: tuple[Slice, ...] | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings: the accuracy, the examples, then classes and groups."""
+        """All findings: the accuracy, the examples, then classes and groups, then slices."""
         first = () if self.accuracy is None else (self.accuracy,)
-        return (*first, self.pie.finding, self.cie.finding, *(one.finding for one in self.impacts))
+        slices = (one.finding for one in self.slices or ())
+        return (*first, self.pie.finding, self.cie.finding, *(one.finding for one in self.impacts), *slices)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit in JSON's own types; what is no number becomes None."""
@@ -71,6 +78,7 @@ class Audit:
             "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
             "pie": listed(self.pie), "cie": listed(self.cie), "accuracy_on_pie": sides, "overlap": number(self.overlap),
             "impacts": [one.to_dict() for one in self.impacts], "null_rejections": number(self.null_rejections),
+            "slices": None if self.slices is None else [one.to_dict() for one in self.slices],
             "ranking": list(self.ranking), "warnings": list(self.warnings),
         }  # fmt: skip
 
@@ -83,6 +91,9 @@ def audit(
     groups: Sequence[str] = (),
     q: float = 0.05,
     top: float = 0.1,
+    slices: bool = False,
+    embedding: NDArray[np.floating] | None = None,
+    features: Mapping[str, NDArray[Any]] | None = None,
     seed: int = 0,
 ) -> Audit:
     """Compare two populations of models on the examples that both have.
@@ -93,10 +104,15 @@ def audit(
         groups: columns of `examples.groups` to look at, and in pairs.
         q: false discovery rate of classes and groups.
         top: share of the examples on the list of `cie`.
+        slices: look for parts of the examples in which more labels changed than seeds alone change, see `find_slices`.
+        embedding: (n, d) of the examples, for the clusters among them; the principal components of the inputs by
+            default.
+        features: name -> (n,) of the examples, such as columns of a ledger, for the rules among them, beside the
+            table's own columns, the groups and the class.
         seed: of draws, where there are too many subsets of models to take all.
 
     Raises:
-        InputError: nothing is in common, or a group is unknown.
+        InputError: nothing is in common, a group is unknown, or there are fewer than 120 examples to find slices among.
         DataError: the examples predict a number, or groups are asked for without labels.
     """
     if examples.labels is not None and not examples.num_classes:
@@ -113,15 +129,23 @@ def audit(
     if not there.any():
         raise InputError(f"no id of {before.name} is in {examples.name!r}; give the data that was predicted")
     old, new = joined.before.take(there), joined.after.take(there)
-    data = examples.take(np.array([place[str(one)] for one in old.ids]))
+    rows = np.array([place[str(one)] for one in old.ids])
+    data = examples.take(rows)
     left = joined.only_before + joined.only_after + int((~there).sum())
     warned = _warnings(before, after, left)
     changed, moved = pie(old, new, seed=seed), cie(old, new, top=top, seed=seed)
     overlap = float(changed.changed[moved.changed].mean())
     seeds = old.models, new.models
+    found = None
+    if slices:
+        mine = {name: np.asarray(values)[rows] for name, values in (features or {}).items()}
+        found = find_slices(
+            changed.excess, features={**columns_of(data), **mine} or None, ids=data.ids, q=q, models=seeds, seed=seed,
+            embedding=principal_components(data.inputs) if embedding is None else np.asarray(embedding)[rows],
+        )  # fmt: skip
     if data.labels is None:
         return Audit(len(data), seeds, None, changed, moved, None, overlap, (), float("nan"),
-                     tuple(rank_examples(old, new)), warned)  # fmt: skip
+                     tuple(rank_examples(old, new)), warned, found)  # fmt: skip
     labels = data.labels.astype(np.int64)
     chosen = {name: data.groups[name] for name in groups}
     lines = impacts(
@@ -130,7 +154,7 @@ def audit(
     return Audit(
         len(data), seeds, _accuracy(old, new, labels, seed), changed, moved,
         accuracy_on(changed.changed, old, new, labels), overlap, tuple(lines),
-        null_rejections(old, labels, seed=seed), tuple(rank_examples(old, new)), warned,
+        null_rejections(old, labels, seed=seed), tuple(rank_examples(old, new)), warned, found,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,19 @@ from selftaught.audit.population import MOST_SPLITS, Population, halves, modal_l
 from selftaught.errors import InputError
 from selftaught.seeds import rng_for
 
-__all__ = ["Exemplars", "SideBySide", "accuracy_on", "cie", "pie", "rank_examples", "taxicab"]
+__all__ = ["Exemplars", "Models", "SideBySide", "accuracy_on", "beyond_churn", "cie", "pie", "rank_examples", "taxicab"]
+
+class Models(Protocol):
+    """What K models say about the same examples, whatever it is."""
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """The examples, (n,)."""
+
+    @property
+    def models(self) -> int:
+        """How many models, K."""
+
 
 LEAST_MODELS = 4  # with fewer before, halves are single models, and no change is claimed
 Subset = tuple[int, ...]
@@ -33,6 +45,8 @@ class Exemplars:
         churn: the same between disjoint subsets of the models before; NaN where it cannot be measured.
         size: models in a subset.
         ties: share of examples with a tie for the modal label, before and after.
+        excess: (n,) how often each example changed between the subsets, less how often between those before; the plain
+            share where churn cannot be measured. Where nothing but the seed differs it is 0 on average.
         finding: `rate` minus `churn`, with the interval over examples (the null holds what seeds do); the plain rate
             where churn cannot be measured.
     """
@@ -43,6 +57,7 @@ class Exemplars:
     churn: float
     size: int
     ties: tuple[float, float]
+    excess: NDArray[np.float64]
     finding: Finding
 
 
@@ -72,7 +87,7 @@ def pie(before: Population, after: Population, *, seed: int = 0) -> Exemplars:
         return modal_labels(population.probabilities[list(subset)])[0]
 
     (old, old_ties), (new, new_ties) = modal_labels(before.probabilities), modal_labels(after.probabilities)
-    return _exemplars(
+    return beyond_churn(
         "PIE", before, after, modes, lambda one, other: (one != other).astype(np.float64),
         old != new, taxicab(before, after), (float(old_ties.mean()), float(new_ties.mean())), seed,
     )  # fmt: skip
@@ -116,7 +131,7 @@ def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 
             return np.full(len(one), np.nan)
         return (distance(one, other) > threshold).astype(np.float64)
 
-    return _exemplars("CIE", before, after, means, beyond, listed, score, (0.0, 0.0), seed)
+    return beyond_churn("CIE", before, after, means, beyond, listed, score, (0.0, 0.0), seed)
 
 
 def taxicab(before: Population, after: Population) -> NDArray[np.float64]:
@@ -167,17 +182,27 @@ def accuracy_on(
     )
 
 
-def _exemplars(
+def beyond_churn(
     name: str,
-    before: Population,
-    after: Population,
-    summarise: Callable[[Population, Subset], NDArray[Any]],
+    before: Models,
+    after: Models,
+    summarise: Callable[[Any, Subset], NDArray[Any]],
     differ: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]],
     changed: NDArray[np.bool_],
     score: NDArray[np.float64],
     ties: tuple[float, float],
     seed: int,
 ) -> Exemplars:
+    """Compare subsets of two populations with disjoint subsets of the first, example by example.
+
+    Args:
+        name: of what is measured.
+        before, after: over the same examples.
+        summarise: what a subset of a population's models says of all examples.
+        differ: how far two such summaries are apart, (n,).
+        changed, score, ties: as in `Exemplars`.
+        seed: of the draw of subsets.
+    """
     size, n = _size(before, after), len(changed)
     splits = halves(before.models, size, seed=seed)
     old = {subset: summarise(before, subset) for subset in sorted({one for pair in splits for one in pair})}
@@ -207,10 +232,11 @@ def _exemplars(
         name, value, (value - margin, value + margin), n, (before.models, after.models), null,
         tuple(str(one) for one in before.ids[order]),
     )  # fmt: skip
-    return Exemplars(changed, score, float(between.mean()), float(churn.mean()), size, ties, finding)
+    return Exemplars(changed, score, float(between.mean()), float(churn.mean()), size, ties, excess,
+                     finding)  # fmt: skip
 
 
-def _size(before: Population, after: Population) -> int:
+def _size(before: Models, after: Models) -> int:
     return max(1, min(before.models // 2, after.models))
 
 

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from selftaught.audit.population import Population
 from selftaught.errors import InputError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
-from selftaught.training import evaluate, load_trained
+from selftaught.training import InMemory, evaluate, load_trained
 from selftaught.training.checkpoint import load_tensors
 
-__all__ = ["model_folders", "population_of_models", "seen_ids"]
+__all__ = ["model_folders", "penultimate", "population_of_models", "seen_ids"]
 
 MODEL, LEDGER = "model.safetensors", "ledger"
 
@@ -62,6 +63,28 @@ def population_of_models(folders: Sequence[Path], examples: Examples, *, name: s
             ) from None
         scores.append(found)
     return Population.from_logits(np.stack(scores), examples.ids, name)
+
+
+def penultimate(folder: Path, examples: Examples, *, batch_size: int = 1024) -> NDArray[np.float64]:
+    """Return what goes into the last linear layer of a trained model, (n, units): an embedding of the examples.
+
+    Raises:
+        InputError: the model does not fit the examples.
+        ResumeError: a file is damaged.
+    """
+    model = load_trained(folder)
+    last = [one for one in model.modules() if isinstance(one, torch.nn.Linear)][-1]
+    found: list[torch.Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, given: found.append(given[0].detach()))
+    try:
+        with torch.no_grad():
+            for batch in InMemory(examples, batch_size=batch_size).in_order(batch_size):
+                model(batch.inputs)
+    except (RuntimeError, IndexError):
+        raise InputError(f"the model in {folder} does not take inputs of shape {examples.inputs.shape[1:]}") from None
+    finally:
+        hook.remove()
+    return np.asarray(torch.cat(found).flatten(1).double().numpy())
 
 
 def seen_ids(folders: Sequence[Path]) -> NDArray[np.str_]:

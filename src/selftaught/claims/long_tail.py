@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from selftaught.examples import Examples
 from selftaught.seeds import rng_for
 
-__all__ = ["LongTail", "images", "long_tail", "recalls", "with_flips"]
+__all__ = ["LongTail", "images", "long_tail", "network", "recalls", "with_flips"]
 
 
 @cache
@@ -75,3 +76,12 @@ def with_flips(data: Examples, share: float, *, seed: int) -> Examples:
 def recalls(correct: np.ndarray, labels: np.ndarray, classes: tuple[int, ...]) -> float:
     """Return the mean over classes of the share of their examples that are right."""
     return float(np.mean([correct[labels == one].mean() for one in classes]))
+
+
+def network(train: Examples, widths: tuple[int, ...], *, seed: int) -> Any:
+    """Return a small convolutional network for colour images, and a multi-layer perceptron for others."""
+    from selftaught.training import mlp, small_cnn
+
+    if train.inputs.ndim == 4:
+        return small_cnn(train, widths=widths, seed=seed)
+    return mlp(train, hidden=widths, seed=seed)

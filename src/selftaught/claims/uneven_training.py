@@ -75,7 +75,7 @@ def measure(config: UnevenTraining, part: Part) -> list[dict[str, Any]]:
 
     import torch
 
-    from selftaught.claims.long_tail import images, long_tail, recalls, with_flips
+    from selftaught.claims.long_tail import images, long_tail, network, recalls, with_flips
     from selftaught.training import (
         AdamW,
         RecordOutcomes,
@@ -84,8 +84,6 @@ def measure(config: UnevenTraining, part: Part) -> list[dict[str, Any]]:
         count_flops,
         evaluate,
         fit,
-        mlp,
-        small_cnn,
     )  # fmt: skip
     from selftaught.training.batches import as_inputs
     from selftaught.training.devices import limited_threads
@@ -95,12 +93,9 @@ def measure(config: UnevenTraining, part: Part) -> list[dict[str, Any]]:
     found = long_tail(images(config.data), largest=config.largest, ratio=config.ratio, test=config.test, seed=seed)
     train = with_flips(found.train, FLIPPED, seed=seed) if flipped else found.train
 
-    def network(widths: tuple[int, ...]) -> torch.nn.Module:
-        convolutions = train.inputs.ndim == 4
-        return small_cnn(train, widths=widths, seed=seed) if convolutions else mlp(train, hidden=widths, seed=seed)
-
     one = as_inputs(torch.from_numpy(train.inputs[:1].copy()))
-    small, model = network(config.small), network(config.small if size == "small" else config.large)
+    small = network(train, config.small, seed=seed)
+    model = small if size == "small" else network(train, config.large, seed=seed)
     adds, own_adds = count_flops(small, one) // 2, count_flops(model, one) // 2
     trained = config.share if treated == "skip" else 1.0
     recorded = 0.0 if treated == "even" else 1 / (3 * config.every)

@@ -24,6 +24,7 @@ from selftaught.cli.quantities import process_began
 from selftaught.cli.replay_command import replay_command
 from selftaught.cli.report_command import report_command
 from selftaught.cli.reproduce_command import reproduce_command
+from selftaught.cli.saliency_command import saliency_command
 from selftaught.cli.scale_command import scale_command
 from selftaught.cli.search_command import search_command
 from selftaught.cli.search_layer_command import search_layer_command
@@ -50,6 +51,7 @@ app.command("evolve", cls=OnceCommand)(evolve_command)
 app.command("train", cls=OnceCommand)(train_command)
 app.command("audit", cls=OnceCommand)(audit_command)
 app.command("verdict", cls=OnceCommand)(verdict_command)
+app.command("saliency", cls=OnceCommand)(saliency_command)
 app.command("search-layer", cls=OnceCommand)(search_layer_command)
 app.command("report", cls=OnceCommand)(report_command)
 app.command("replay", cls=OnceCommand)(replay_command)

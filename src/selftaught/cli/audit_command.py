@@ -17,7 +17,10 @@ from selftaught.cli.run_options import AsJson, Fresh, Quiet
 from selftaught.errors import InputError
 
 if TYPE_CHECKING:
-    from selftaught.audit import Population, Sweep
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from selftaught.audit import Population, Robustness, Sweep
     from selftaught.examples import Examples
 
 __all__ = ["audit_command"]
@@ -54,6 +57,13 @@ def audit_command(
     drop: DropColumns = None,
     id_column: IdColumn = None,
     resize: Resize = None,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Look for parts of the data, named by nobody, where labels changed most.")
+    ] = False,
+    corruptions: Annotated[
+        bool,
+        typer.Option("--corruptions", help="Run both on noisy, blurred, pale or incomplete inputs; models, not .npz."),
+    ] = False,
     rate: Annotated[
         float, typer.Option("--q", help="False discovery rate of classes and groups.", parser=number, metavar="X")
     ] = 0.05,
@@ -125,6 +135,11 @@ def audit_command(
                              "or --sweep 0,0.5,0.9 to train them")  # fmt: skip
     elif places:
         raise InputError(f"--sweep trains its own populations; leave {places[0]!r} out, or --sweep")
+    if (slices or corruptions) and len(places) != 2:
+        name = "--slices" if slices else "--corruptions"
+        raise InputError(f"{name} compares two populations, got {len(places)}; give BEFORE and AFTER")
+    if corruptions and not all(map(_is_models, places)):
+        raise InputError("--corruptions runs models on corrupted inputs; give both as folders of `selftaught train`")
     from selftaught.datasets import load
 
     writer = _Writer(out, [Path(one) for one in (*places, data)])
@@ -149,24 +164,30 @@ def audit_command(
     for place in places:
         name = place if place not in named else f"{place} ({len(named) + 1})"
         named[name] = _population(place, examples, unseen, name)
-    _compare(named, unseen, options, writer, places, as_json=as_json, quiet=quiet)
+    _compare(
+        named, unseen, options, writer, places, slices=slices, corruptions=corruptions, as_json=as_json, quiet=quiet
+    )
 
 
 def _compare(
     named: Mapping[str, Population], unseen: Examples, options: Mapping[str, Any], writer: _Writer,
-    places: list[str], *, as_json: bool, quiet: bool,
+    places: list[str], *, slices: bool, corruptions: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     from selftaught.audit import audit
     from selftaught.audit import sweep as audit_levels
-    from selftaught.cli.audit_view import print_audit, print_sweep
+    from selftaught.cli.audit_view import print_audit, print_corruptions, print_slices, print_sweep
 
     old, *changed = named.values()
     if len(changed) > 1:
         found = audit_levels(list(named.values()), unseen, **options)
         told = found.to_dict()
     else:
-        single = audit(old, changed[0], unseen, **options)
+        embedding = _embedding(places[0], unseen) if slices else None
+        single = audit(old, changed[0], unseen, slices=slices, embedding=embedding, **options)
         told = {"data": unseen.name, "before": places[0], "after": places[1], **single.to_dict()}
+        robust = _robust(places, unseen, int(options["seed"])) if corruptions else ()
+        if robust:
+            told["corruptions"] = [one.to_dict() for one in robust]
     page = None
     if writer.folder is not None:
         if len(changed) == 1 and unseen.labels is not None:
@@ -181,6 +202,10 @@ def _compare(
         print_sweep(found)
     else:
         print_audit(single, unseen.name)
+        if single.slices is not None:
+            print_slices(single.slices)
+        if robust:
+            print_corruptions(robust)
     if page is not None and not quiet:
         typer.echo(str(page))
 
@@ -257,3 +282,23 @@ def _population(place: str, examples: Examples, unseen: Examples, name: str) -> 
     from selftaught.audit.trained import model_folders, population_of_models
 
     return population_of_models(model_folders(place), unseen, name=name)
+
+
+def _robust(places: list[str], examples: Examples, seed: int) -> tuple[Robustness, ...]:
+    """Return what became of both populations on corrupted inputs."""
+    from selftaught.audit import robustness
+
+    before, after = places
+    return robustness(
+        lambda data: _population(before, data, data, before), lambda data: _population(after, data, data, after),
+        examples, seed=seed,
+    )  # fmt: skip
+
+
+def _embedding(place: str, examples: Examples) -> NDArray[np.float64] | None:
+    """Return what goes into the last layer of the first model of a folder; None for predictions."""
+    if not _is_models(place):
+        return None
+    from selftaught.audit import model_folders, penultimate
+
+    return penultimate(model_folders(place)[0], examples)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from selftaught.audit import Audit, Price, Sweep
+    from selftaught.audit import Audit, Price, Robustness, Slice, Sweep
 
-__all__ = ["print_audit", "print_prices", "print_sweep"]
+__all__ = ["print_audit", "print_corruptions", "print_prices", "print_slices", "print_sweep"]
 
 _SHORT = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
 
@@ -142,3 +142,41 @@ def _tested(found: Audit) -> int:
 
 def _share(value: float) -> str:
     return "" if value != value else f"{value:.3f}"
+
+
+def print_slices(slices: tuple[Slice, ...]) -> None:
+    """Print the slices that were confirmed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    if not slices:
+        console.print("slices: none in which changed labels beyond seed churn concentrate was confirmed")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("slice, labels changed beyond seed churn", overflow="fold")
+    for title in ("n", "inside", "outside", "difference", "p"):
+        table.add_column(title, justify="right" if title in ("n", "inside", "outside") else "left", no_wrap=True)
+    for one in slices:
+        table.add_row(one.name, str(int(one.members.sum())), f"{one.inside:.3f}", f"{one.outside:.3f}",
+                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}", f"{one.adjusted:.2g}")  # fmt: skip
+    console.print(table)
+    for one in slices:
+        console.print(f"typical of {one.name}: {', '.join(one.typical)}")
+
+
+def print_corruptions(found: tuple[Robustness, ...]) -> None:
+    """Print a line a corruption and strength."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("corruption", "before", "after", "beyond clean inputs", "chance", "of clean", ""):
+        table.add_column(title, justify="right" if title in ("before", "after") else "left", no_wrap=True)
+    for one in found:
+        null, ratio = one.finding.null, one.ratio
+        table.add_row(f"{one.corruption} {one.strength}", f"{one.before:.3f}", f"{one.after:.3f}",
+                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}",
+                      "" if null is None else f"±{null[1]:.3f}", "" if ratio != ratio else f"{ratio:.2f} times",
+                      str(one.finding.verdict))  # fmt: skip
+    Console(highlight=False, markup=False).print(table)

@@ -121,7 +121,7 @@ def _processor() -> dict[str, Any]:
 def _cache() -> tuple[str | None, int, int, bool]:
     """Return the kernel cache's folder, bytes, number of compiled kernels, and whether it can be written."""
     try:
-        from selftaught.programs.kernel import cache_directory
+        from selftaught.programs.machine_code import cache_directory
     except ImportError:
         return None, 0, 0, False
     folder = Path(cache_directory())

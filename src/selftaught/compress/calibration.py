@@ -11,7 +11,7 @@ import torch
 from selftaught.compress.integer_layers import Affine
 from selftaught.errors import InputError
 
-__all__ = ["CLIPPING", "Range", "affine_of"]
+__all__ = ["CLIPPING", "Range", "affine_of", "covering"]
 
 CLIPPING = ("mse", "percentile", "min-max")
 #: Bins of a histogram, before it had to grow.
@@ -111,21 +111,22 @@ def affine_of(
     >>> seen = Range()
     >>> seen.add(torch.tensor([-1.0, 3.0]))
     >>> affine_of(seen, "min-max"), affine_of(seen, "min-max", power_of_two=False).zero
-    (Affine(scale=0.015625, zero=64), 64)
+    (Affine(scale=0.03125, zero=32), 64)
     """
     low, high = min(found.least, 0.0), max(found.most, 0.0)
     if not high > low:
         return Affine(1.0, 0)
     if clipping == "min-max":
-        return _covering(low, high, power_of_two)
+        return covering(low, high, power_of_two)
     if clipping == "percentile":
         low, high = found.without_tails(TAIL)
-        return _covering(min(low, 0.0), max(high, 0.0), power_of_two)
+        return covering(min(low, 0.0), max(high, 0.0), power_of_two)
     centres, counts = found.centres, found.counts
     return min(_candidates(low, high, power_of_two), key=lambda one: _error(one, centres, counts))
 
 
-def _covering(low: float, high: float, power_of_two: bool) -> Affine:
+def covering(low: float, high: float, power_of_two: bool) -> Affine:
+    """Return how a range that holds zero is held whole, but for rounding at its ends."""
     if not high > low:
         return Affine(1.0, 0)
     step = (high - low) / _LEVELS
@@ -139,9 +140,9 @@ def _candidates(low: float, high: float, power_of_two: bool) -> Iterator[Affine]
     """Give the whole range first, then ever smaller ones."""
     if not power_of_two:
         for part in range(20, 4, -1):
-            yield _covering(low * part / 20, high * part / 20, False)
+            yield covering(low * part / 20, high * part / 20, False)
         return
-    whole = _covering(low, high, True)
+    whole = covering(low, high, True)
     yield whole
     for halvings in (1, 2, 3):
         step = whole.scale / 2**halvings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -198,6 +199,12 @@ class EarlyExit(nn.Module):
         return True
 
 
+def _top(scores: list[float], temperature: float) -> float:
+    """Return the top probability, as `confidence_of` does for one row."""
+    most = max(scores)
+    return 1 / sum(math.exp((one - most) / temperature) for one in scores)
+
+
 class _Walk:
     """One forward pass: who is still on the way, and what the others left with."""
 
@@ -218,12 +225,12 @@ class _Walk:
 
     def __call__(self, place: int, output: torch.Tensor) -> torch.Tensor | None:
         given = self.early.heads[place](output)
-        sure = confidence_of(given, self.temperatures[place]) >= self.thresholds[place]
-        if len(given) == 1 and self._left is None:  # nothing to sort
-            if bool(sure):
+        if len(given) == 1 and self._left is None:  # nothing to sort; on the CPU numbers cost less than operations
+            if _top(given[0].tolist(), self.temperatures[place]) >= self.thresholds[place]:
                 self.scores, self.exits = given, torch.full((1,), place, device=given.device)
                 raise _Over
             return None
+        sure = confidence_of(given, self.temperatures[place]) >= self.thresholds[place]
         left = self._begin(given) if self._left is None else self._left
         going = sure if self.alone else sure[left]
         rows = left[going]

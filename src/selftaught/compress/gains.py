@@ -12,19 +12,41 @@ from typing import Any
 import torch
 from torch import nn
 
+from selftaught.compress.onnx_runtime import OnnxModel
 from selftaught.compress.prunable_weights import prunable
+from selftaught.compress.replaced_layers import ReplacedLayer, densify
 from selftaught.errors import InputError
 from selftaught.training.costs import cost, count_flops, time_in_turns
 from selftaught.training.devices import model_device
 from selftaught.training.evaluation import run_model
+from selftaught.training.losses import as_scores
 from selftaught.training.random_state import own_random_state
 
-__all__ = ["Gain", "Gains", "count_multiply_adds", "measure_gains"]
+__all__ = ["Gain", "Gains", "Runnable", "count_multiply_adds", "measure_gains"]
 
 #: A gain below this factor is taken for nothing, however quiet the control was.
 LEAST_GAIN = 1.1
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True, eq=False)
+class Runnable:
+    """A model that another runtime runs, with what cannot be counted from outside.
+
+    Args:
+        call: from inputs (n, ...) to outputs, tensors on the CPU; an `OnnxModel`, for instance.
+        bytes: as it is stored.
+        multiply_adds: of one example, without those with a weight of zero; see `count_multiply_adds`.
+        packed_bytes: with weights that hold zeros as their other values and one bit a place; `bytes` by default.
+        activation_bytes: of all layers' outputs for one example; 0 where it is not known.
+    """
+
+    call: Callable[[torch.Tensor], torch.Tensor]
+    bytes: int
+    multiply_adds: int
+    packed_bytes: int | None = None
+    activation_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ class Gains:
 
 
 def measure_gains(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, nn.Module | Runnable],
     inputs: torch.Tensor,
     *,
     batch: int = 32,
@@ -103,7 +125,8 @@ def measure_gains(
     All are timed in turns, in evaluation mode, and the first model twice: what differs between its two times is noise.
 
     Args:
-        models: name -> module, all on one device; the first is what the others are compared with.
+        models: name -> module, all on one device, or what another runtime runs on the CPU; the first is what the others
+            are compared with.
         inputs: (n, ...) example inputs; repeated to fill a batch.
         batch: examples a forward pass.
         rounds: of timing, after two that are not measured; 30 at least for a statement.
@@ -124,12 +147,14 @@ def measure_gains(
     if min(batch, rounds, threads) < 1:
         raise InputError(f"batch, rounds and threads must be at least 1, got {batch}, {rounds} and {threads}")
     held = list(models.items())
-    devices = {str(model_device(model)) for _, model in held}
+    modules = [one for _, one in held if isinstance(one, nn.Module)]
+    devices = {str(model_device(one)) for one in modules} | ({"cpu"} if len(modules) < len(held) else set())
     if len(devices) > 1:
         raise InputError(f"models to compare must be on one device, got {', '.join(sorted(devices))}")
-    inputs = inputs.to(model_device(held[0][1]))
+    _check_threads(held, threads)
+    inputs = inputs.to(devices.pop())
     filled = inputs[torch.arange(batch, device=inputs.device) % len(inputs)]
-    with _threads(threads), _evaluating([model for _, model in held]):
+    with _threads(threads), _evaluating(modules, inputs.device):
         calls = [_pass(model, filled) for _, model in (*held, held[0])]
         with torch.inference_mode():
             outputs = [call() for call in calls[:-1]]
@@ -139,18 +164,19 @@ def measure_gains(
     times = list(timed.values())
     least = [max(min(one), 1e-12) for one in times]
     noise = max(least[0] / least[-1], least[-1] / least[0])
-    counts = [count_multiply_adds(model, inputs[:1]) for _, model in held]
+    counted = [_counted(model, inputs[:1]) for _, model in held]
+    counts = [one.multiply_adds for one in counted]
     rows = []
-    for place, (name, model) in enumerate(held):
-        counted = cost(model, inputs[:1], batches=())
+    for place, (name, _) in enumerate(held):
+        stored, packed = counted[place].bytes, counted[place].packed_bytes
         theoretical = counts[0] / counts[place] if counts[place] else float("inf")
         realised = least[0] / least[place]
         share = _share(theoretical, realised, noise)
         rows.append(
             Gain(
                 name=name, multiply_adds=counts[place], theoretical=theoretical, seconds=least[place],
-                median=statistics.median(times[place]), realised=realised, share=share, bytes=counted.bytes,
-                packed_bytes=_packed_bytes(model, counted.bytes), activation_bytes=counted.activation_bytes,
+                median=statistics.median(times[place]), realised=realised, share=share, bytes=stored,
+                packed_bytes=stored if packed is None else packed, activation_bytes=counted[place].activation_bytes,
                 difference=_difference(outputs[place], outputs[0]),
                 verdict="the baseline" if place == 0 else _verdict(theoretical, realised, share, noise),
             )
@@ -162,7 +188,8 @@ def measure_gains(
 def count_multiply_adds(model: nn.Module, inputs: torch.Tensor) -> int:
     """Count the multiply-adds of a forward pass that a perfect machine would need: none with a weight of zero.
 
-    Zeros are taken off for linear layers and convolutions; attention and products without a layer count whole.
+    Zeros are taken off for linear layers and convolutions; attention and products without a layer count whole. A layer
+    that stands for another one, such as `SparseLinear`, counts like the plain one.
 
     Args:
         model: any module; left as it was.
@@ -174,6 +201,8 @@ def count_multiply_adds(model: nn.Module, inputs: torch.Tensor) -> int:
     >>> count_multiply_adds(layer, torch.zeros(1, 1, 5, 5))
     81
     """
+    if any(isinstance(one, ReplacedLayer) for one in model.modules()):
+        model = densify(model)
     saved = 0
 
     def take_off(layer: Any, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -212,6 +241,21 @@ def _verdict(theoretical: float, realised: float, share: float, noise: float) ->
     return f"{100 * share:.0f} % realised: {counted}"
 
 
+def _counted(model: nn.Module | Runnable, inputs: torch.Tensor) -> Runnable:
+    if isinstance(model, Runnable):
+        return model
+    found = cost(model, inputs, batches=())
+    packed = _packed_bytes(model, found.bytes)
+    return Runnable(model, found.bytes, count_multiply_adds(model, inputs), packed, found.activation_bytes)
+
+
+def _check_threads(held: list[tuple[str, nn.Module | Runnable]], threads: int) -> None:
+    for name, one in held:
+        if isinstance(one, Runnable) and isinstance(one.call, OnnxModel) and one.call.threads != threads:
+            told = f"{name} runs on {one.call.threads} threads of onnxruntime, to be measured on {threads}"
+            raise InputError(f"{told}; open it with load_onnx(path, threads={threads})")
+
+
 def _packed_bytes(model: nn.Module, stored: int) -> int:
     """Return the bytes of a model whose weights with zeros are kept as their other values and one bit a place."""
     try:
@@ -231,7 +275,10 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
 
 
-def _pass(model: nn.Module, rows: torch.Tensor) -> Callable[[], torch.Tensor]:
+def _pass(model: nn.Module | Runnable, rows: torch.Tensor) -> Callable[[], torch.Tensor]:
+    if isinstance(model, Runnable):
+        call = model.call
+        return lambda: as_scores(call(rows))
     return lambda: run_model(model, rows)
 
 
@@ -246,12 +293,12 @@ def _threads(number: int) -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(models: list[nn.Module]) -> Iterator[None]:
+def _evaluating(models: list[nn.Module], device: torch.device) -> Iterator[None]:
     modes = {part: part.training for model in models for part in model.modules()}
     for model in models:
         model.eval()
     try:
-        with own_random_state(model_device(models[0])):
+        with own_random_state(device):
             yield
     finally:
         for part, mode in modes.items():

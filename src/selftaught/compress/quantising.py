@@ -81,7 +81,7 @@ def quantise(
     how: Literal["static", "dynamic", "bf16"] = "static",
     valid: Examples | Iterable[Any] | None = None,
     calibration: Literal["mse", "percentile", "min-max"] = "mse",
-    weight_bits: Literal[7, 8] = 7,
+    weight_bits: int = 7,
     power_of_two: bool = True,
     exact: bool = True,
     ignore: Iterable[str] = (),
@@ -108,8 +108,8 @@ def quantise(
         valid: what to judge on; the calibration batches by default.
         calibration: "mse": the range with the least squared error; "percentile": without one value in 10,000 at either
             end; "min-max".
-        weight_bits: 7 fits onnxruntime's fastest kernels on every processor; 8 is stored as uint8, which is exact
-            everywhere and slower on processors with AVX2 and without VNNI.
+        weight_bits: 2 to 8, each weight in a byte. 7 fits onnxruntime's fastest kernels on every processor; 8 is stored
+            as uint8, which is exact everywhere and slower on processors with AVX2 and without VNNI.
         power_of_two: let the scales of activations be powers of two.
         exact: compute in float64 between integer layers.
         ignore: names of weights or modules that stay float.
@@ -129,8 +129,8 @@ def quantise(
     """
     require_one_of("how", how, HOW)
     require_one_of("calibration", calibration, CLIPPING)
-    if weight_bits not in (7, 8):
-        raise InputError(f"weight_bits must be 7 or 8, got {weight_bits}")
+    if not 2 <= weight_bits <= 8:
+        raise InputError(f"weight_bits must be from 2 to 8, got {weight_bits}")
     if batches < 1 or batch_size < 1:
         raise InputError(f"batches and batch_size must be at least 1, got {batches} and {batch_size}")
     check_finite(model)

@@ -13,7 +13,7 @@ from torch import nn
 
 from selftaught.compress.walking import Walk
 
-__all__ = ["kept_places", "masked_copy", "shrunk"]
+__all__ = ["kept_places", "masked_copy", "put_numbers_right", "shrunk"]
 
 #: Name of a tensor -> for each axis which places are kept.
 Kept = Mapping[str, list[NDArray[np.bool_]]]
@@ -74,12 +74,17 @@ def shrunk(model: nn.Module, kept: Kept) -> nn.Module:
                     held[name] = replaced[id(one)]
                     changed = True
         if changed:
-            _put_numbers_right(part, before)
+            put_numbers_right(part, before)
     return own
 
 
-def _put_numbers_right(part: Any, before: Mapping[str, tuple[int, ...]]) -> None:
-    """Give a layer the sizes of its new tensors."""
+def put_numbers_right(part: Any, before: Mapping[str, tuple[int, ...]]) -> None:
+    """Give a layer the sizes of its new tensors.
+
+    Args:
+        part: a module; of kinds without such numbers it is left alone.
+        before: name of each of its parameters -> shape before.
+    """
     if isinstance(part, nn.Linear):
         part.out_features, part.in_features = part.weight.shape
     elif isinstance(part, _CONVOLUTIONS):

@@ -23,7 +23,7 @@ from selftaught.programs.jit import (
     poke64,
     zero_bytes,
 )
-from selftaught.programs.kernel import CONTROL_ID, Kernel, has_wide_registers, load_kernel
+from selftaught.programs.kernel import CONTROL_ID, Kernel, load_kernel
 from selftaught.programs.layout import (
     ALIVE_LANES,
     BEST,
@@ -73,6 +73,7 @@ from selftaught.programs.layout import (
     WORK_SIZE,
 )  # fmt: skip
 from selftaught.programs.liveness import AFTER, BINARY, CLASSES, REGRESSION, compact, find_live, mix
+from selftaught.programs.machine_code import has_wide_registers
 from selftaught.programs.operators import OUT_TYPE
 from selftaught.programs.program import Program
 from selftaught.programs.tasksets import VALIDATION_BLOCK, TaskSet, aligned

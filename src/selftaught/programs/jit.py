@@ -33,7 +33,7 @@ WORD, HALF, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 @cache
 def _engine_cache() -> str | None:
     """Return the folder for this version of the engine, or None where it cannot be written."""
-    from selftaught.programs.kernel import cache_directory
+    from selftaught.programs.machine_code import cache_directory
 
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):

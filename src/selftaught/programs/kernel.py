@@ -8,18 +8,9 @@ was compiled, of the LLVM version and of the processor, so a changed emission ca
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import os
-import sys
-import tempfile
-import warnings
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-import llvmlite
-import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,12 +18,10 @@ from selftaught.programs.control import CONTROL, emit_control, emit_enter
 from selftaught.programs.emission import emit_operator
 from selftaught.programs.fusion import FUSED, emit_fused
 from selftaught.programs.machine import Header
+from selftaught.programs.machine_code import load_machine_code
 from selftaught.programs.operators import OPERATORS, Operator
 
-__all__ = [
-    "CONTROL_BASE", "CONTROL_ID", "FUSED_BASE", "FUSED_ID", "Kernel", "cache_directory", "has_wide_registers",
-    "load_kernel",
-]  # fmt: skip
+__all__ = ["CONTROL_BASE", "CONTROL_ID", "FUSED_BASE", "FUSED_ID", "Kernel", "load_kernel"]
 
 #: Places in the kernel's table: 4 variants an operator, then 4 a fused pair, then the control functions.
 FUSED_BASE = 4 * len(OPERATORS)
@@ -72,16 +61,6 @@ class Kernel:
     engine: object
 
 
-def cache_directory() -> Path:
-    """Return where compiled kernels live: $SELFTAUGHT_CACHE or the user's cache directory."""
-    chosen = os.environ.get("SELFTAUGHT_CACHE")
-    if chosen:
-        return Path(chosen)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("selftaught", appauthor=False))
-
-
 def _variants(op: Operator) -> tuple[int, ...]:
     """Return the `bits` that differ for this operator: which scalar inputs may come from `acc`."""
     first = (0, 1) if op.in1 == "s" else (0,)
@@ -112,73 +91,6 @@ def module_text(features: int, lanes: int) -> str:
     return "\n\n".join(parts)
 
 
-def _initialise() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-
-
-def _target(cpu: str | None, attributes: str | None) -> tuple[str, str]:
-    """Return LLVM's name of the processor and its features; None is this machine's."""
-    if attributes is None:
-        attributes = llvm.get_host_cpu_features().flatten() if cpu is None else ""
-    return cpu or llvm.get_host_cpu_name(), attributes
-
-
-@cache
-def has_wide_registers() -> bool:
-    """Say whether this machine computes on 512 bits at once."""
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
-
-
-def _target_machine(cpu: str, attributes: str) -> llvm.TargetMachine:
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu, features=attributes, opt=3, reloc="pic", codemodel="small")
-
-
-def _compile(text: str, machine: llvm.TargetMachine) -> bytes:
-    module = llvm.parse_assembly(text)
-    module.triple = machine.triple
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    options.loop_unrolling = False
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    builder = llvm.create_pass_builder(machine, options)
-    passes = llvm.create_new_function_pass_manager()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    for function in module.functions:
-        if not function.is_declaration:
-            passes.run(function, builder)
-    return bytes(machine.emit_object(module))
-
-
-def _read(path: Path) -> bytes | None:
-    """Return a cached object file whose checksum holds, or None."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if len(content) > 32 and hashlib.sha256(content[32:]).digest() == content[:32]:
-        return content[32:]
-    return None
-
-
-def _write(path: Path, code: bytes) -> None:
-    """Write under a temporary name, then rename: nobody ever sees half a kernel."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(code).digest() + code)
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        warnings.warn(f"the kernel cannot be kept in {path.parent} ({error}); it is compiled each time", stacklevel=2)
-
-
 @cache
 def load_kernel(
     features: int, lanes: int = 16, *, cpu: str | None = None, attributes: str | None = None, quiet: bool = True
@@ -203,28 +115,8 @@ def load_kernel(
         )
     if lanes not in (1, 2, 4, 8, 16, 32):
         raise InputError(f"lanes must be 1, 2, 4, 8, 16 or 32, got {lanes}")
-    _initialise()
-    processor = _target(cpu, attributes)
-    machine = _target_machine(*processor)
+    note = "" if quiet else f"compiling the kernel for F={features}, L={lanes}, a few seconds, once"
     text = module_text(features, lanes)
-    recipe = Path(__file__).read_text(encoding="utf-8")  # passes and options are part of what was compiled
-    identity = "\n".join([llvmlite.__version__, machine.triple, *processor, recipe, text])
-    key = hashlib.sha256(identity.encode()).hexdigest()[:20]
-    path = cache_directory() / "kernels" / f"lanes_f{features}_l{lanes}_{key}.o"
-    code = _read(path)
-    if code is None:
-        if not quiet:
-            sys.stderr.write(f"compiling the kernel for F={features}, L={lanes}, a few seconds, once\n")
-        code = _compile(text, machine)
-        _write(path, code)
-    # LLVM's own memory manager maps each section where it finds room. In a process that holds gigabytes, two of them
-    # may lie further apart than the 32 bits by which code finds its constants, and LLVM aborts. This one keeps them
-    # together.
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    address = engine.get_global_value_address("table")
-    count = CONTROL_BASE + len(CONTROL)
-    table = np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(address)).copy()
-    table.setflags(write=False)
-    return Kernel(features, lanes, table, engine.get_function_address("enter"), Header(lanes), engine)
+    code = load_machine_code(text, f"lanes_f{features}_l{lanes}", cpu=cpu, attributes=attributes, note=note)
+    table = code.table("table", CONTROL_BASE + len(CONTROL))
+    return Kernel(features, lanes, table, code.function("enter"), Header(lanes), code)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from selftaught.training.population import FittedPopulation, fit_population
     from selftaught.training.run import ForwardPass, Run
     from selftaught.training.schedules import Constant, Cosine, OneCycle
-    from selftaught.training.training_run import Trained, load_trained, train
+    from selftaught.training.training_run import Trained, load_trained, recorded_config, train, untrained_like
     from selftaught.training.uneven import Spent, Uneven, emphasis
 
 __all__ = [
@@ -74,6 +74,8 @@ __all__ = [
     "train",
     "Trained",
     "load_trained",
+    "untrained_like",
+    "recorded_config",
     "require_torch",
 ]
 
@@ -88,7 +90,7 @@ _HOMES = {
     **dict.fromkeys(("fit_population", "FittedPopulation"), "population"),
     **dict.fromkeys(("Cost", "Latency", "cost", "count_flops", "latency", "time_in_turns"), "costs"),
     "RecordOutcomes": "outcomes",
-    **dict.fromkeys(("train", "Trained", "load_trained"), "training_run"),
+    **dict.fromkeys(("train", "Trained", "load_trained", "untrained_like", "recorded_config"), "training_run"),
     **dict.fromkeys(("Run", "ForwardPass"), "run"),
     "Loss": "losses",
     "LionOptimizer": "optimisers",

@@ -25,7 +25,7 @@ class MemberRuns:
 
     Args:
         stack: the members.
-        source: their data.
+        source: the data that all of them share; None where each has its own, and no callbacks.
         configs: one a member.
         loss: what is lowered.
         callbacks: from the number of a member to its own callbacks, each new; None for none.
@@ -37,13 +37,13 @@ class MemberRuns:
     def __init__(
         self,
         stack: Stack,
-        source: InMemory,
+        source: InMemory | None,
         configs: Sequence[TrainConfig],
         loss: Loss,
         callbacks: Callable[[int], Sequence[Callback]] | None,
     ) -> None:
         self.runs: list[Run] = []
-        if callbacks is None:
+        if callbacks is None or source is None:
             return
         own = [tuple(callbacks(number)) for number in range(len(stack))]
         _check([one for part in own for one in part])

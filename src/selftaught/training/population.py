@@ -20,6 +20,7 @@ from selftaught.training.config import TrainConfig
 from selftaught.training.devices import left_as_found, pick_device
 from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.losses import Loss
+from selftaught.training.member_data import MemberData
 from selftaught.training.members import MemberRuns
 from selftaught.training.population_optimisers import PopulationOptimiser
 from selftaught.training.random_state import own_random_state, seed_of_step
@@ -58,11 +59,11 @@ class FittedPopulation:
 
 def fit_population(
     models: Sequence[torch.nn.Module] | Callable[[int], torch.nn.Module],
-    data: Task | Examples,
+    data: Task | Examples | Sequence[Examples],
     config: TrainConfig | Sequence[TrainConfig] | None = None,
     *,
     members: int | None = None,
-    valid: Examples | None = None,
+    valid: Examples | Sequence[Examples] | None = None,
     weights: NDArray[Any] | Mapping[str, float] | None = None,
     soft_targets: NDArray[Any] | None = None,
     callbacks: Callable[[int], Sequence[Callback]] | None = None,
@@ -76,11 +77,12 @@ def fit_population(
 
     Args:
         models: the members, or a function that makes member number 0, 1, ...
-        data: what all of them are trained on.
+        data: what all of them are trained on; or examples of each member, which have one shape, number and kind of
+            targets.
         config: settings of each member, which may differ in `seed` and in the optimiser's `lr` and `weight_decay`; or
             one for all, and member k has its seed plus k.
         members: how many, for a function.
-        valid: what each is evaluated on at the end; a task's validation part by default.
+        valid: what each is evaluated on at the end, for all or one a member; a task's validation part by default.
         weights: (n,) weight of each example's loss, or a mapping from ids.
         soft_targets: (n, classes) shares instead of the examples' labels.
         callbacks: gives the callbacks of member number 0, 1, ..., each its own; only such as touch nothing but
@@ -89,8 +91,9 @@ def fit_population(
         on_epoch: called with the number of epochs done and the members' losses; "stop" ends the run.
 
     Raises:
-        InputError: the models are not of one shape, the settings differ in what all must share, or a callback does not
-            work in populations.
+        InputError: the models are not of one shape, the settings differ in what all must share, there are not as many
+            data as members, a callback does not work in populations, or soft targets go with data of each member.
+        DataError: members' data differ in shape, number or kind of targets.
         DivergedError: the loss of a member is not finite any more.
 
     >>> from selftaught import load
@@ -116,20 +119,35 @@ def fit_population(
         entered.enter_context(own_random_state(device))
         for model in models:
             entered.enter_context(left_as_found(model, device))
-        source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights,
-                          soft_targets=soft_targets)  # fmt: skip
+        source: InMemory | MemberData
+        if isinstance(data, Examples):
+            source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights,
+                              soft_targets=soft_targets)  # fmt: skip
+        elif soft_targets is not None or callbacks is not None:
+            raise InputError("soft targets and callbacks need examples that all members share; give one data set")
+        else:
+            source = MemberData(_one_each(data, len(models), "data"), shared.batch_size, device, weights)
         chosen = engine or pick_engine(models[0], source.batch(torch.arange(source.batch_size, device=device)).inputs)
         losses, steps = _train(Stack(models, chosen, device), source, configs, callbacks, on_epoch, began)
-        judged = () if valid is None else tuple(evaluate(model, valid) for model in models)
+        apart = [valid] * len(models) if valid is None or isinstance(valid, Examples) else _one_each(
+            valid, len(models), "valid"
+        )
+        judged = tuple(evaluate(model, one) for model, one in zip(models, apart, strict=True) if one is not None)
     return FittedPopulation(
         models=tuple(models), configs=configs, steps=steps, seconds=time.perf_counter() - began, losses=losses,
         valid=judged, engine=chosen,
     )  # fmt: skip
 
 
+def _one_each(data: Sequence[Examples], members: int, name: str) -> Sequence[Examples]:
+    if len(data) != members:
+        raise InputError(f"{members} models need {name} for all, or one for each; got {len(data)}")
+    return data
+
+
 def _train(
     stack: Stack,
-    source: InMemory,
+    source: InMemory | MemberData,
     configs: tuple[TrainConfig, ...],
     callbacks: Callable[[int], Sequence[Callback]] | None,
     on_epoch: Callable[[int, tuple[float, ...]], str | None] | None,
@@ -137,7 +155,7 @@ def _train(
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
     """Take steps until the budget is used; return the losses of each epoch and the number of steps."""
     loss = Loss(source.kind, configs[0].label_smoothing, source.spread)
-    runs = MemberRuns(stack, source, configs, loss, callbacks)
+    runs = MemberRuns(stack, source if isinstance(source, InMemory) else None, configs, loss, callbacks)
     try:
         runs.start()
         found = _steps(stack, source, configs, loss, runs, on_epoch, began)
@@ -150,7 +168,7 @@ def _train(
 
 def _steps(
     stack: Stack,
-    source: InMemory,
+    source: InMemory | MemberData,
     configs: tuple[TrainConfig, ...],
     loss: Loss,
     runs: MemberRuns,
@@ -173,7 +191,7 @@ def _steps(
                 factor = shared.schedule.factor(min((start - began) / shared.seconds, 1.0) * 1000, 1000.0)
             else:
                 factor = shared.schedule.factor(step, total or 1)
-            batches = [source.batch(one) for one in rows] if shared.augment else [source.batch(torch.stack(rows))]
+            batches = _batches(source, rows, each=shared.augment is not None)
             found = _step(stack, batches, optimiser, configs, source, loss, factor, step, mixing, runs)
             step += 1
             runs.after_step()
@@ -192,12 +210,21 @@ def _steps(
     return tuple(history), step
 
 
+def _batches(source: InMemory | MemberData, rows: Sequence[torch.Tensor], *, each: bool) -> list[Batch]:
+    """Return a batch for each member, or one of all of them."""
+    if not each:
+        return [source.batch(torch.stack(list(rows)))]
+    if isinstance(source, InMemory):
+        return [source.batch(one) for one in rows]
+    return [source.batch(one, member) for member, one in enumerate(rows)]
+
+
 def _step(
     stack: Stack,
     batches: list[Batch],
     optimiser: PopulationOptimiser,
     configs: tuple[TrainConfig, ...],
-    source: InMemory,
+    source: InMemory | MemberData,
     loss: Loss,
     factor: float,
     step: int,

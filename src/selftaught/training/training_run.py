@@ -30,7 +30,9 @@ from selftaught.training.outcomes import RecordOutcomes
 from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
-__all__ = ["MODEL", "Trained", "load_trained", "model_facts", "reference_model", "train"]
+__all__ = [
+    "MODEL", "Trained", "load_trained", "model_facts", "recorded_config", "reference_model", "train", "untrained_like",
+]  # fmt: skip
 
 VALID_SHARE = 0.1
 MOST_VALID = 5000
@@ -151,11 +153,7 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
     Raises:
         ResumeError: there is none, or it is damaged.
     """
-    path = Path(folder).expanduser() / MODEL
-    found = load_tensors(path)
-    if found is None:
-        raise ResumeError(f"there is no trained model {path}; give the folder of a finished `selftaught train`")
-    tensors, facts = found
+    tensors, facts = _stored(Path(folder).expanduser() / MODEL)
     classes = tuple(facts["classes"])
     labels = np.zeros(2, np.int64) if classes else np.array([0.0, 1.0], np.float32)
     stand_in = Examples(
@@ -166,6 +164,34 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
     return model.eval()
 
 
+def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: int) -> torch.nn.Module:
+    """Return a model of the shape that `train` left in a folder, with weights of a seed and scales of the examples.
+
+    Raises:
+        ResumeError: there is no model, or it is damaged.
+    """
+    facts = _stored(Path(folder).expanduser() / MODEL)[1]
+    return reference_model(facts["model"], examples, hidden=facts["hidden"], dropout=facts["dropout"], seed=seed)
+
+
+def recorded_config(folder: str | os.PathLike[str]) -> TrainConfig:
+    """Return the settings that `train` used; a budget in seconds becomes the steps that were taken.
+
+    Raises:
+        ResumeError: there is no result of a training, or it is damaged.
+    """
+    path = Path(folder).expanduser() / RESULT
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict(result["settings"]) | {"precision": result["precision"]}
+        if settings["seconds"] is not None:
+            settings |= {"seconds": None, "steps": result["steps"]}
+        return TrainConfig(**settings)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        told = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise ResumeError(f"{path} cannot be read ({told}); give the folder of a finished `selftaught train`") from None
+
+
 class _Later(Callback):
     """Keeps time free for the test that follows the training."""
 
@@ -174,6 +200,13 @@ class _Later(Callback):
 
     def seconds_at_end(self, run: Run) -> float:
         return run.seconds_an_example * self._examples + 0.02 * (run.config.seconds or 0.0)
+
+
+def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    found = load_tensors(path)
+    if found is None:
+        raise ResumeError(f"there is no trained model {path}; give the folder of a finished `selftaught train`")
+    return found
 
 
 def model_facts(
