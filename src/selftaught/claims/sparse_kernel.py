@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ class SparseKernel:
         size: inputs and outputs of the layer.
         density: share of weights that are not zero, at places drawn at random.
         batches: keys of `TIMES`.
-        rounds: turns of each form.
+        repeats: turns of each form.
+        seconds: CPU seconds of a turn.
         seed: the first seed.
     """
 
@@ -35,7 +36,8 @@ class SparseKernel:
     size: int = 1024
     density: float = 0.1
     batches: tuple[int, ...] = (1, 32)
-    rounds: int = 60
+    repeats: int = 12
+    seconds: float = 0.02
     seed: int = 0
 
 
@@ -47,18 +49,16 @@ def plan(config: SparseKernel) -> list[Part]:
 def measure(config: SparseKernel, part: Part) -> list[dict[str, Any]]:
     """Time dense, sparse and torch's sparse rows in turns, dense twice; return one row.
 
-    Times are CPU seconds of the one thread, the least of the rounds. `worst` is the largest error of an output
-    against float64, over the sum of its terms' absolute values.
+    A turn repeats one form for some CPU seconds of the one thread; the best turn counts. `worst` is the largest error
+    of an output against float64, over the sum of its terms' absolute values.
     """
-    import time
-
     import torch
     from torch import nn
 
+    from selftaught.claims.timing import rates
     from selftaught.compress import SparseLinear
     from selftaught.compress.alternative_layers import CsrLinear
     from selftaught.seeds import rng_for
-    from selftaught.training import time_in_turns
     from selftaught.training.devices import limited_threads
 
     rng = rng_for(part["seed"], "sparse kernel", config.size)
@@ -68,21 +68,22 @@ def measure(config: SparseKernel, part: Part) -> list[dict[str, Any]]:
     dense = nn.Linear(config.size, config.size, bias=False).requires_grad_(False)
     dense.weight.copy_(torch.from_numpy(weight.astype("float32")))
     sparse, rows = SparseLinear(dense), CsrLinear(dense)
-    cases = {
-        "dense": lambda: dense(inputs), "sparse": lambda: sparse(inputs), "csr": lambda: rows(inputs),
-        "again": lambda: dense(inputs),
-    }  # fmt: skip
+
+    def passing(form: nn.Module) -> Callable[[], float]:
+        return lambda: float(len(form(inputs)) > 0)
+
+    forms = {"dense": dense, "sparse": sparse, "csr": rows, "again": dense}
+    passes = {name: passing(form) for name, form in forms.items()}
     with limited_threads(1), torch.inference_mode():
         terms = inputs.double().abs() @ dense.weight.double().abs().T
         wrong = (sparse(inputs).double() - inputs.double() @ dense.weight.double().T).abs()
         worst = float((wrong / terms.clamp(min=1e-30)).max())
-        timed = time_in_turns(cases, rounds=config.rounds, clock=time.thread_time)
-    least = {name: max(min(seconds), 1e-9) for name, seconds in timed.items()}
+        found = rates(passes, repeats=config.repeats, seconds=config.seconds)
     return [
         {
             **part, "size": config.size, "density": config.density, "times": TIMES[part["batch"]],
-            "dense_seconds": least["dense"], "ratio": least["dense"] / least["sparse"],
-            "csr_ratio": least["dense"] / least["csr"], "dense_ratio": least["dense"] / least["again"],
+            "dense_seconds": 1 / found["dense"], "ratio": found["sparse"] / found["dense"],
+            "csr_ratio": found["csr"] / found["dense"], "dense_ratio": found["again"] / found["dense"],
             "different": worst > TOLERANCE,
         }
     ]  # fmt: skip
@@ -126,9 +127,9 @@ CLAIM = Claim(
     ),
     control="the same layer in dense form and in torch's sparse rows, timed in turns on the same thread",
     scales={
-        "tiny": Scale(SparseKernel(seeds=8), 20),
-        "small": Scale(SparseKernel(seeds=16, rounds=200), 120),
-        "full": Scale(SparseKernel(seeds=32, rounds=1000), 1200),
+        "tiny": Scale(SparseKernel(seeds=8), 30),
+        "small": Scale(SparseKernel(seeds=16, seconds=0.05), 120),
+        "full": Scale(SparseKernel(seeds=32, repeats=30, seconds=0.1), 1200),
     },
     plan=plan,
     measure=measure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -156,11 +156,9 @@ class EarlyExit(nn.Module):
             )
         alone = self.regroups and (self.regroup if regroup is None else regroup)
         walk = _Walk(self, alone)
-        try:
-            with self._hooked(walk, [place for place, one in enumerate(walk.thresholds) if one != float("inf")]):
-                walk.end(as_scores(self.model(*args, **kwargs)))
-        except _Over:
-            pass
+        opened = [place for place, one in enumerate(walk.thresholds) if one != float("inf")]
+        with suppress(_Over), self._hooked(walk, opened):
+            walk.end(as_scores(self.model(*args, **kwargs)))
         return Left(walk.scores, walk.exits)
 
     @contextmanager
