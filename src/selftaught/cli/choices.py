@@ -6,7 +6,8 @@ import enum
 
 __all__ = [
     "BiasLevel", "ClaimScale", "LayerSearchKind", "LayerStart", "MissingValues", "ModelKind", "NetworkSpace",
-    "OptimiserKind", "PrecisionKind", "ScheduleKind", "SearchKind", "SearcherName", "TargetKind", "TaskKind",
+    "OptimiserKind", "PrecisionKind", "SaidKind", "ScheduleKind", "SearchKind", "SearcherName", "TargetKind",
+    "TaskKind",
 ]  # fmt: skip
 
 
@@ -76,6 +77,15 @@ class ModelKind(enum.StrEnum):
     MLP = "mlp"
     CNN = "cnn"
     LINEAR = "linear"
+
+
+class SaidKind(enum.StrEnum):
+    """What a person says of an example."""
+
+    MISLABELLED = "mislabelled"
+    AMBIGUOUS = "ambiguous"
+    RARE = "rare"
+    FINE = "fine"
 
 
 class OptimiserKind(enum.StrEnum):

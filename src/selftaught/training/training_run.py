@@ -30,7 +30,9 @@ from selftaught.training.outcomes import RecordOutcomes
 from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
-__all__ = ["Trained", "load_trained", "recorded_config", "train", "untrained_like"]
+__all__ = [
+    "MODEL", "Trained", "load_trained", "model_facts", "recorded_config", "reference_model", "train", "untrained_like",
+]  # fmt: skip
 
 VALID_SHARE = 0.1
 MOST_VALID = 5000
@@ -121,7 +123,7 @@ def train(
     began = time.perf_counter() if began is None else began
     config = config or TrainConfig()
     folder = Path(out).expanduser()
-    made = _model(model, examples, hidden, dropout, config.seed)
+    made = reference_model(model, examples, hidden=hidden, dropout=dropout, seed=config.seed)
     parts = _split(examples, config.seed if split_seed is None else split_seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
@@ -137,11 +139,7 @@ def train(
     )  # fmt: skip
     sample = as_inputs(torch.from_numpy(examples.inputs[:1].copy()))
     found = Trained(made, fitted, evaluate(made, parts["test"]), floor, cost(made, sample, rounds=10), folder)
-    facts = {
-        "model": model, "hidden": None if hidden is None else list(hidden), "dropout": dropout,
-        "shape": list(examples.inputs.shape[1:]), "type": str(examples.inputs.dtype),
-        "classes": list(examples.class_names), "columns": list(examples.feature_names),
-    }  # fmt: skip
+    facts = model_facts(model, examples, hidden=hidden, dropout=dropout)
     _write(folder, found, facts, examples.name)
     return found
 
@@ -161,7 +159,7 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
     stand_in = Examples(
         np.zeros((2, *facts["shape"]), facts["type"]), labels, np.array(["a", "b"]), class_names=classes
     )
-    model = _model(facts["model"], stand_in, facts["hidden"], facts["dropout"], 0)
+    model = reference_model(facts["model"], stand_in, hidden=facts["hidden"], dropout=facts["dropout"])
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -173,7 +171,7 @@ def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: 
         ResumeError: there is no model, or it is damaged.
     """
     facts = _stored(Path(folder).expanduser() / MODEL)[1]
-    return _model(facts["model"], examples, facts["hidden"], facts["dropout"], seed)
+    return reference_model(facts["model"], examples, hidden=facts["hidden"], dropout=facts["dropout"], seed=seed)
 
 
 def recorded_config(folder: str | os.PathLike[str]) -> TrainConfig:
@@ -211,9 +209,30 @@ def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return found
 
 
-def _model(
-    name: ModelName, examples: Examples, hidden: Sequence[int] | None, dropout: float, seed: int
+def model_facts(
+    name: ModelName, examples: Examples, *, hidden: Sequence[int] | None = None, dropout: float = 0.0
+) -> dict[str, Any]:
+    """Return what a file of a reference model must say, so that `load_trained` can build it again."""
+    return {
+        "model": name, "hidden": None if hidden is None else list(hidden), "dropout": dropout,
+        "shape": list(examples.inputs.shape[1:]), "type": str(examples.inputs.dtype),
+        "classes": list(examples.class_names), "columns": list(examples.feature_names),
+    }  # fmt: skip
+
+
+def reference_model(
+    name: ModelName,
+    examples: Examples,
+    *,
+    hidden: Sequence[int] | None = None,
+    dropout: float = 0.0,
+    seed: int = 0,
 ) -> torch.nn.Sequential:
+    """Return a reference model by name and widths.
+
+    Raises:
+        InputError: there is no such model, it does not fit the examples, or it has no such part.
+    """
     if name == "linear" and (hidden is not None or dropout):
         raise InputError("a linear model has no hidden layers and no dropout; leave them out, or take mlp")
     if name == "mlp":
