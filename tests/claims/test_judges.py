@@ -227,6 +227,60 @@ def layer_searches(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def forgotten(state: str) -> Rows:
+    churn = {"reproduced": 0.1, "refuted": 0.4, "inconclusive": 0.2}[state]
+    made: Rows = []
+    for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)):
+        made += [{"seed": k, "sparsity": 0.0, "accuracy": 0.9}]
+        for level, rate in ((0.5, 0.12), (0.9, 0.2), (0.95, 0.3)):
+            made += [{
+                "seed": k, "sparsity": level, "accuracy": 0.8, "pie": rate + one * level, "churn": churn,
+                "dense_on": 0.5, "dense_off": 0.9, "sparse_on": 0.2, "sparse_off": 0.8, "rejections": 0.04 + one,
+            }]  # fmt: skip
+    return made
+
+
+def rare_paid(state: str) -> Rows:
+    more = {"reproduced": -0.3, "refuted": 0.3, "inconclusive": 0.0}[state]
+    return [
+        {"seed": k, "sparsity": 0.9, "rare_before": 0.7, "rare_change": -0.2 + more + one, "common_before": 0.9,
+         "common_change": -0.2}
+        for k, one in enumerate((-0.1, 0.1, 0.0, -0.05, 0.05, 0.0))
+    ]  # fmt: skip
+
+
+def rounding(state: str) -> Rows:
+    less = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
+    made: Rows = []
+    for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)):
+        base = {"seed": k, "churn": 0.05, "dense": 0.95}
+        made += [{**base, "how": "rounded", "amount": 8, "accuracy": 0.95, "pie": 0.05}]
+        made += [{**base, "how": "rounded", "amount": 2, "accuracy": 0.55, "pie": 0.45}]
+        made += [{**base, "how": "pruned", "amount": 0.5, "accuracy": 0.75, "pie": 0.25 + less + one}]
+        made += [{**base, "how": "pruned", "amount": 0.9, "accuracy": 0.3, "pie": 0.9}]  # beyond every rounding
+    return made
+
+
+def difficult(state: str) -> Rows:
+    found = {"reproduced": 0.9, "refuted": 0.7, "inconclusive": 0.85}[state]
+    return [
+        {"seed": k, "flips": 80, "accuracy": 0.9,
+         "auroc": {"confidence": 0.92, "aum": 0.93, "el2n": found + one, "forgetting": 0.6, "vog of the logit": 0.4}}
+        for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0))
+    ]  # fmt: skip
+
+
+def hard_kinds(state: str) -> Rows:
+    lead = {"reproduced": 0.2, "refuted": -0.2, "inconclusive": 0.0}[state]
+    kinds = ("mislabelled", "ambiguous", "rare")
+    return [
+        {"seed": k, "n": 800,
+         "auroc": {column: {truth: 0.7 + (0.25 if truth != "rare" else lead + one) * (column == truth)
+                            for truth in kinds} for column in kinds}}
+        for k, one in enumerate((-0.01, 0.01, 0.0, -0.005, 0.005, 0.0))
+    ]  # fmt: skip
+
+
 def treated(state: str) -> Rows:
     lead = {"reproduced": 0.05, "refuted": -0.05, "inconclusive": -0.01}[state]
     spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
@@ -366,6 +420,11 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "batchnorm-only": frozen,
     "layer-search-beats-random": layer_searches,
     "transplant": transplants,
+    "forgotten-examples": forgotten,
+    "rare-classes-pay": rare_paid,
+    "quantised-forgets-less": rounding,
+    "difficulty-measures": difficult,
+    "rare-or-mislabelled": hard_kinds,
     "uneven-training": treated,
     "distil-keeps-tail": students,
     "generalisation-stability": cuts,

@@ -10,6 +10,10 @@ import pytest
 
 from selftaught.claims import CLAIMS, SCALES, Claim
 
+#: ladders of pruned populations as small as they can be
+MINI: dict[str, Any] = {
+    "seeds": 1, "models": 4, "common": 20, "rare": 5, "kept": 10, "epochs": 2, "widths": (2,), "batch_size": 16,
+}  # fmt: skip
 #: what makes a configuration a miniature
 SMALL: dict[str, dict[str, Any]] = {
     "linear-from-nothing": {"seeds": 1, "programs": 200, "unseen": 16},
@@ -39,6 +43,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "compound-scaling": {"seeds": 1, "examples": 64, "epochs": 1},
     "cell-transfer": {"seeds": 1, "cells": 1, "examples": 32, "epochs": (1, 1), "widths": (2, 2)},
     "weight-inheritance": {"seeds": 1, "children": 1, "examples": 32, "epochs": (1, 1), "width": 2},
+    "forgotten-examples": MINI,
+    "rare-classes-pay": {**MINI, "levels": (0.0, 0.9)},
+    "quantised-forgets-less": {**MINI, "levels": (0.0, 0.9)},
+    "difficulty-measures": {"seeds": 1, "images": 60, "epochs": 2, "widths": (2,), "models": 2},
+    "rare-or-mislabelled": {"seeds": 1, "images": 150, "epochs": 2, "widths": (2,), "models": 2},
     "uneven-training": {"seeds": 1, "epochs": 2, "largest": 20, "test": 5, "every": 1},
     "distil-keeps-tail": {"seeds": 1, "epochs": 6, "largest": 60, "test": 5},
     "generalisation-stability": {"seeds": 1, "epochs": 2, "train": 320, "valid": 50, "cuts": (2,)},
@@ -56,6 +65,7 @@ WITH_TORCH = (
     "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
     "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow", "roar",
     "protected-compression",
+    "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures", "rare-or-mislabelled",
 )  # fmt: skip
 TIMES = {
     "cpu_seconds", "ratio", "lanes_per_second", "scalar_per_second", "live_per_second", "all_per_second",

@@ -71,7 +71,14 @@ class Chain(nn.Module):
         return result
 
 
-@pytest.mark.parametrize(("unsigned", "groups", "one_sign"), [(False, 1, True), (True, 1, False), (True, 16, True)])
+@pytest.mark.parametrize(
+    ("unsigned", "groups", "one_sign"),
+    [
+        (False, 1, True),
+        pytest.param(True, 1, False, marks=pytest.mark.slow),
+        pytest.param(True, 16, True, marks=pytest.mark.slow),
+    ],
+)
 def test_extreme_weights_do_not_saturate(unsigned: bool, groups: int, one_sign: bool, tmp_path: Path) -> None:
     # 255 x 127 + 255 x 127 exceeds the 16 bits in which some processors add pairs of products.
     inputs = torch.where(torch.rand(3, 16, 6, 7) < 0.9, 255.0, 0.0)

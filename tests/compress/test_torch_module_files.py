@@ -28,7 +28,7 @@ class Tied(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("kind", [ResNet18, MobileNet])
+@pytest.mark.parametrize("kind", [pytest.param(ResNet18, marks=pytest.mark.slow), MobileNet])
 def test_a_narrower_network_comes_back_in_its_class(kind: type[nn.Module], tmp_path: Path) -> None:
     inputs = torch.randn(3, 3, 32, 32)
     pruned = prune_channels(settled(kind(8)), inputs, round_to=4)  # type: ignore[call-arg]

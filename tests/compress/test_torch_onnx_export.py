@@ -52,6 +52,7 @@ def test_a_file_gives_what_the_module_gave(tmp_path: Path) -> None:
         session(inputs[:, :, :3])
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs_and_a_fixed_batch(tmp_path: Path) -> None:
     found = export_onnx(Two(), (torch.randn(2, 3), torch.randn(2, 2)), tmp_path / "two.onnx")
     assert (len(found.inputs), len(found.outputs), found.fixed_batch) == (2, 2, "")

@@ -36,6 +36,7 @@ from selftaught.audit.embeddings import columns_of, principal_components
 from selftaught.audit.estimators import ALL_ESTIMATORS, ESTIMATORS, Estimator
 from selftaught.audit.exemplars import Exemplars, SideBySide, accuracy_on, cie, pie, rank_examples, taxicab
 from selftaught.audit.finding import Finding, Verdict
+from selftaught.audit.findings_folder import PersonsVerdict, read_verdicts, record_verdict, write_findings
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
 from selftaught.audit.map_sheet import saliency_sheet
@@ -52,10 +53,13 @@ from selftaught.audit.pixel_masks import (
     top_units,
 )
 from selftaught.audit.population import Joined, Population, halves, join, modal_labels
+from selftaught.audit.price import Price, found_change, group_offsets, price, shift_groups
 from selftaught.audit.recorded import recorded, recorded_difficulty
 from selftaught.audit.roar_result import Roar
 from selftaught.audit.saved import load_predictions, save_predictions
+from selftaught.audit.sheet import example_sheet
 from selftaught.audit.slices import Slice, find_slices
+from selftaught.audit.sweep import Level, Sweep, sweep
 from selftaught.audit.threshold_classes import AumThreshold, aum_threshold
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names
@@ -74,6 +78,19 @@ __all__ = [
     "Audit",
     "Finding",
     "Verdict",
+    "sweep",
+    "Sweep",
+    "Level",
+    "price",
+    "Price",
+    "found_change",
+    "group_offsets",
+    "shift_groups",
+    "write_findings",
+    "example_sheet",
+    "record_verdict",
+    "read_verdicts",
+    "PersonsVerdict",
     "Population",
     "load_predictions",
     "save_predictions",

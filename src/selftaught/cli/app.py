@@ -30,6 +30,7 @@ from selftaught.cli.scale_command import scale_command
 from selftaught.cli.search_command import search_command
 from selftaught.cli.search_layer_command import search_layer_command
 from selftaught.cli.train_command import train_command
+from selftaught.cli.verdict_command import verdict_command
 from selftaught.errors import SelftaughtError
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_WRONG_USE", "app", "main"]
@@ -51,6 +52,7 @@ app.command("evolve", cls=OnceCommand)(evolve_command)
 app.command("train", cls=OnceCommand)(train_command)
 app.command("compress", cls=OnceCommand)(compress_command)
 app.command("audit", cls=OnceCommand)(audit_command)
+app.command("verdict", cls=OnceCommand)(verdict_command)
 app.command("saliency", cls=OnceCommand)(saliency_command)
 app.command("search-layer", cls=OnceCommand)(search_layer_command)
 app.command("report", cls=OnceCommand)(report_command)

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selftaught.cli.choices import TargetKind
+from selftaught.cli.choices import ModelKind, TargetKind
 from selftaught.cli.quantities import number, whole_number
 from selftaught.cli.reading_options import DropColumns, IdColumn, Missing, Resize, columns, reading_given
+from selftaught.cli.run_options import AsJson, Fresh, Quiet
 from selftaught.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from selftaught.audit import Audit, Population, Robustness, Slice
+    from selftaught.audit import Population, Robustness, Sweep
     from selftaught.examples import Examples
 
 __all__ = ["audit_command"]
 
 LEAST_UNSEEN = 30
-_OUTPUT = "Output"
-_SHORT = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
+_SWEEP, _OUTPUT = "Sweep over sparsity", "Output"
+_WHOLE: dict[str, Any] = {"parser": whole_number, "metavar": "N", "rich_help_panel": _SWEEP}
 
 
 def audit_command(
-    before: Annotated[
-        str,
+    populations: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="Predictions as .npz, the folder of a model from `selftaught train`, or a folder of such folders.",
-            metavar="BEFORE",
+            help="BEFORE and AFTER, or a population a level: predictions as .npz, the folder of a model from "
+            "`selftaught train`, or a folder of such folders. None with --sweep.",
+            metavar="BEFORE AFTER ...",
+            show_default=False,
         ),
-    ],
-    after: Annotated[str, typer.Argument(help="The same of the changed models.", metavar="AFTER")],
+    ] = None,
     data: Annotated[
         str, typer.Option(help="What was predicted: a name, a file or a folder, as for train.", metavar="DATA")
     ] = "digits",
@@ -64,60 +68,182 @@ def audit_command(
         float, typer.Option("--q", help="False discovery rate of classes and groups.", parser=number, metavar="X")
     ] = 0.05,
     seed: Annotated[
-        int, typer.Option(help="Of draws, where models have too many subsets.", parser=whole_number, metavar="N")
+        int,
+        typer.Option(help="Of the sweep, and of draws where models have too many subsets.", parser=whole_number,
+                     metavar="N"),
     ] = 0,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="Train a population at each of these shares of zeros and audit them: 0,0.5,0.9,0.95.",
+            metavar="X,X",
+            rich_help_panel=_SWEEP,
+        ),
+    ] = None,
+    model: Annotated[
+        ModelKind | None, typer.Option(help="mlp by default; cnn is for images.", rich_help_panel=_SWEEP)
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(help="Units of the hidden layers, or channels of the convolutions.", metavar="N,N",
+                     rich_help_panel=_SWEEP),
+    ] = None,
+    models: Annotated[int | None, typer.Option(help="Models a population; 6 by default.", **_WHOLE)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the examples; 20 by default.", **_WHOLE)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step; 128 by default.", **_WHOLE)] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="The largest learning rate.", parser=number, metavar="X", rich_help_panel=_SWEEP),
+    ] = None,
+    mitigate: Annotated[
+        bool,
+        typer.Option(
+            "--mitigate",
+            help="At the last level, try what protects the examples found, and print its price.",
+            rich_help_panel=_SWEEP,
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write everything to this JSON file.", metavar="FILE", rich_help_panel=_OUTPUT),
+        typer.Option(
+            help="A .json file for everything, or a folder for that, columns of the ledger and a page.",
+            metavar="PLACE",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of text.", rich_help_panel=_OUTPUT)
-    ] = False,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Compare two models, or two populations that differ by seed, on DATA: what was forgotten, and for whom.
+    """Compare models, or populations that differ by seed, on DATA: what was forgotten, and for whom.
 
     Every number stands beside what seeds alone do; four models before the change are the least that a finding needs.
     Models from `selftaught train` are compared on the examples that none of them learned from.
+    With --sweep the populations are trained first. A sweep that was interrupted goes on after its last whole level.
     """
     if not 0 < rate < 1:
         raise InputError(f"q must be between 0 and 1, got {rate}")
-    from selftaught.audit import audit
-    from selftaught.datasets import load
-    from selftaught.writing import file_to_write, write_atomically
-
-    if corruptions and not all(map(_is_models, (before, after))):
+    places = list(populations or ())
+    given = {"--model": model, "--hidden": hidden, "--models": models, "--epochs": epochs, "--batch-size": batch_size,
+             "--lr": lr, "--mitigate": mitigate or None, "--fresh": fresh or None}  # fmt: skip
+    if sweep is None:
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"{name} goes with --sweep, which trains the populations; leave it out, or give both")
+        if len(places) < 2:
+            raise InputError(f"an audit compares two populations or more, got {len(places)}; give BEFORE and AFTER, "
+                             "or --sweep 0,0.5,0.9 to train them")  # fmt: skip
+    elif places:
+        raise InputError(f"--sweep trains its own populations; leave {places[0]!r} out, or --sweep")
+    if (slices or corruptions) and len(places) != 2:
+        name = "--slices" if slices else "--corruptions"
+        raise InputError(f"{name} compares two populations, got {len(places)}; give BEFORE and AFTER")
+    if corruptions and not all(map(_is_models, places)):
         raise InputError("--corruptions runs models on corrupted inputs; give both as folders of `selftaught train`")
-    written = file_to_write(out, read=[Path(before), Path(after), Path(data)]) if out is not None else None
+    from selftaught.datasets import load
+
+    writer = _Writer(out, [Path(one) for one in (*places, data)])
     reading = reading_given(missing, drop, id_column, resize)
     if groups:
         reading["group_columns"] = groups
     examples = load(data, target, task=task.value if task else None, **reading)
     if not examples.num_classes:
         raise InputError(f"{data} has no classes to predict; an audit compares classes")
-    unseen = _unseen(examples, [before, after])
-    old, new = (_population(one, examples, unseen) for one in (before, after))
-    embedding = _embedding(before, unseen) if slices else None
-    found = audit(old, new, unseen, groups=groups or (), q=rate, slices=slices, embedding=embedding, seed=seed)
-    told = {"data": examples.name, "before": before, "after": after, **found.to_dict()}
-    robust: tuple[Robustness, ...] = ()
-    if corruptions:
-        from selftaught.audit import robustness
+    options: dict[str, Any] = {"groups": tuple(groups or ()), "q": rate, "seed": seed}
+    if sweep is not None:
+        from selftaught.cli.sweep_run import run_sweep
 
-        robust = robustness(
-            lambda data: _population(before, data, data), lambda data: _population(after, data, data), unseen, seed=seed
-        )
-        told["corruptions"] = [one.to_dict() for one in robust]
+        run_sweep(
+            examples, sweep, model=model.value if model else "mlp", hidden=hidden, models=models, epochs=epochs,
+            batch_size=batch_size, lr=lr, mitigate=mitigate, writer=writer, fresh=fresh, as_json=as_json, quiet=quiet,
+            **options,
+        )  # fmt: skip
+        return
+    unseen = _unseen(examples, places)
+    named: dict[str, Population] = {}
+    for place in places:
+        name = place if place not in named else f"{place} ({len(named) + 1})"
+        named[name] = _population(place, examples, unseen, name)
+    _compare(
+        named, unseen, options, writer, places, slices=slices, corruptions=corruptions, as_json=as_json, quiet=quiet
+    )
+
+
+def _compare(
+    named: Mapping[str, Population], unseen: Examples, options: Mapping[str, Any], writer: _Writer,
+    places: list[str], *, slices: bool, corruptions: bool, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    from selftaught.audit import audit
+    from selftaught.audit import sweep as audit_levels
+    from selftaught.cli.audit_view import print_audit, print_corruptions, print_slices, print_sweep
+
+    old, *changed = named.values()
+    if len(changed) > 1:
+        found = audit_levels(list(named.values()), unseen, **options)
+        told = found.to_dict()
+    else:
+        embedding = _embedding(places[0], unseen) if slices else None
+        single = audit(old, changed[0], unseen, slices=slices, embedding=embedding, **options)
+        told = {"data": unseen.name, "before": places[0], "after": places[1], **single.to_dict()}
+        robust = _robust(places, unseen, int(options["seed"])) if corruptions else ()
+        if robust:
+            told["corruptions"] = [one.to_dict() for one in robust]
+    page = None
+    if writer.folder is not None:
+        if len(changed) == 1 and unseen.labels is not None:
+            found = audit_levels(list(named.values()), unseen, **options)
+        page = writer.write_folder(found, named, unseen)
     text = json.dumps(told, indent=2) + "\n"
-    if written is not None:
-        write_atomically(written, text.encode())
+    writer.write_file(text)
     if as_json:
         typer.echo(text, nl=False)
+        return
+    if len(changed) > 1:
+        print_sweep(found)
     else:
-        _print(found, examples.name)
-        if found.slices is not None:
-            _print_slices(found.slices)
+        print_audit(single, unseen.name)
+        if single.slices is not None:
+            print_slices(single.slices)
         if robust:
-            _print_corruptions(robust)
+            print_corruptions(robust)
+    if page is not None and not quiet:
+        typer.echo(str(page))
+
+
+class _Writer:
+    """Where an audit goes: nowhere, a JSON file, or a folder."""
+
+    def __init__(self, out: Path | None, read: list[Path]) -> None:
+        from selftaught.writing import file_to_write
+
+        self.file = self.folder = None
+        if out is None:
+            return
+        place = out.expanduser()
+        if place.suffix == ".json" or (place.exists() and not place.is_dir()):
+            self.file = file_to_write(out, read=read)
+        else:
+            self.folder = place
+
+    def write_file(self, text: str) -> None:
+        if self.file is not None:
+            from selftaught.writing import write_atomically
+
+            write_atomically(self.file, text.encode())
+
+    def write_folder(
+        self, found: Sweep, named: Mapping[str, Population], examples: Examples, more: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write findings, ledger and page; return where the page lies."""
+        import shlex
+
+        from selftaught.audit import write_findings
+        from selftaught.report import write_audit_page
+
+        if self.folder is None:
+            raise InputError("there is no folder to write to; give --out FOLDER")
+        command = shlex.join(["selftaught", *sys.argv[1:]])
+        return write_audit_page(write_findings(self.folder, found, named, examples, command=command, more=more))
 
 
 def _is_models(place: str) -> bool:
@@ -146,14 +272,27 @@ def _unseen(examples: Examples, places: list[str]) -> Examples:
     return left
 
 
-def _population(place: str, examples: Examples, unseen: Examples) -> Population:
+def _population(place: str, examples: Examples, unseen: Examples, name: str) -> Population:
     if not _is_models(place):
+        from dataclasses import replace
+
         from selftaught.audit import load_predictions
 
-        return load_predictions(place, ids=examples.ids, classes=examples.num_classes)
+        return replace(load_predictions(place, ids=examples.ids, classes=examples.num_classes), name=name)
     from selftaught.audit.trained import model_folders, population_of_models
 
-    return population_of_models(model_folders(place), unseen, name=place)
+    return population_of_models(model_folders(place), unseen, name=name)
+
+
+def _robust(places: list[str], examples: Examples, seed: int) -> tuple[Robustness, ...]:
+    """Return what became of both populations on corrupted inputs."""
+    from selftaught.audit import robustness
+
+    before, after = places
+    return robustness(
+        lambda data: _population(before, data, data, before), lambda data: _population(after, data, data, after),
+        examples, seed=seed,
+    )  # fmt: skip
 
 
 def _embedding(place: str, examples: Examples) -> NDArray[np.float64] | None:
@@ -163,99 +302,3 @@ def _embedding(place: str, examples: Examples) -> NDArray[np.float64] | None:
     from selftaught.audit import model_folders, penultimate
 
     return penultimate(model_folders(place)[0], examples)
-
-
-def _print(found: Audit, data: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
-    console.print(f"{data}: {found.n} examples, {found.seeds[0]} models before and {found.seeds[1]} after")
-    for one in found.warnings:
-        console.print(f"warning: {one}")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "value", "95 % interval", "chance alone", ""):
-        table.add_column(title, justify="right" if title == "value" else "left", no_wrap=True)
-    for finding in found.findings[: 2 + (found.accuracy is not None)]:
-        value = "" if finding.value != finding.value else f"{finding.value:+.3f}"
-        table.add_row(finding.name, value, _range(finding.interval), _range(finding.null),
-                      finding.verdict)  # fmt: skip
-    console.print(table)
-    for name, listed in (("PIE", found.pie), ("CIE", found.cie)):
-        if listed.rate != listed.rate:
-            console.print(f"{name}: one model before does not tell how far is far; the furthest moved are listed")
-            continue
-        chance = "unknown" if found.seeds[0] == 1 else f"{listed.churn:.4f}"
-        size = f"{listed.size} against {listed.size}"
-        console.print(f"{name}: {listed.rate:.4f} of the examples with {size} models, by seeds alone {chance}")
-    if found.on_pie is not None and found.pie.finding.rows:
-        sides = found.on_pie
-        console.print(f"accuracy on PIE {sides.before_on:.4f} before, {sides.after_on:.4f} after; "
-                      f"off it {sides.before_off:.4f} and {sides.after_off:.4f}")  # fmt: skip
-    _print_impacts(console, found)
-    console.print(f"furthest moved: {', '.join(found.ranking[:5])}")
-
-
-def _print_impacts(console: Any, found: Audit) -> None:
-    from rich.table import Table
-
-    from selftaught.audit import LEAST_SIZE
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("who", overflow="fold")
-    for title in ("rate", "n", "before", "after", "chance", "p", ""):
-        table.add_column(title, justify="right" if title in ("n", "before", "after") else "left", no_wrap=True)
-    for one in found.impacts:
-        untested = one.adjusted != one.adjusted
-        p = "" if untested else f"{one.adjusted:.2g}"
-        null = one.finding.null
-        said = "too few" if one.finding.n < LEAST_SIZE else str(one.finding.verdict)
-        if said == "change" and not one.significant:  # of so many tests
-            said = "unclear"
-        table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), f"{one.before:.3f}",
-                      f"{one.after:.3f}", "" if null is None else f"±{null[1]:.3f}", p,
-                      said)  # fmt: skip
-    if found.impacts:
-        console.print(table)
-    if found.null_rejections == found.null_rejections:
-        console.print(f"between halves of the models before {found.null_rejections:.1%} of the classes' tests reject")
-
-
-def _print_slices(slices: tuple[Slice, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
-    if not slices:
-        console.print("slices: none in which changed labels beyond seed churn concentrate was confirmed")
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("slice, labels changed beyond seed churn", overflow="fold")
-    for title in ("n", "inside", "outside", "difference", "p"):
-        table.add_column(title, justify="right" if title in ("n", "inside", "outside") else "left", no_wrap=True)
-    for one in slices:
-        table.add_row(one.name, str(int(one.members.sum())), f"{one.inside:.3f}", f"{one.outside:.3f}",
-                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}", f"{one.adjusted:.2g}")  # fmt: skip
-    console.print(table)
-    for one in slices:
-        console.print(f"typical of {one.name}: {', '.join(one.typical)}")
-
-
-def _print_corruptions(found: tuple[Robustness, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("corruption", "before", "after", "beyond clean inputs", "chance", "of clean", ""):
-        table.add_column(title, justify="right" if title in ("before", "after") else "left", no_wrap=True)
-    for one in found:
-        null, ratio = one.finding.null, one.ratio
-        table.add_row(f"{one.corruption} {one.strength}", f"{one.before:.3f}", f"{one.after:.3f}",
-                      f"{one.finding.value:+.3f} {_range(one.finding.interval)}",
-                      "" if null is None else f"±{null[1]:.3f}", "" if ratio != ratio else f"{ratio:.2f} times",
-                      str(one.finding.verdict))  # fmt: skip
-    Console(highlight=False, markup=False).print(table)
-
-
-def _range(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None or ends[0] != ends[0] else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"

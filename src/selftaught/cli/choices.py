@@ -6,8 +6,8 @@ import enum
 
 __all__ = [
     "BiasLevel", "ClaimScale", "ImportanceKind", "LayerSearchKind", "LayerStart", "LowBitsKind", "MissingValues",
-    "ModelKind", "NetworkSpace", "OptimiserKind", "PrecisionKind", "PruningSchedule", "RankingKind", "ScheduleKind",
-    "SearchKind", "SearcherName", "SparseStartKind", "TargetKind", "TaskKind",
+    "ModelKind", "NetworkSpace", "OptimiserKind", "PrecisionKind", "PruningSchedule", "RankingKind", "SaidKind",
+    "ScheduleKind", "SearchKind", "SearcherName", "SparseStartKind", "TargetKind", "TaskKind",
 ]  # fmt: skip
 
 
@@ -77,6 +77,15 @@ class ModelKind(enum.StrEnum):
     MLP = "mlp"
     CNN = "cnn"
     LINEAR = "linear"
+
+
+class SaidKind(enum.StrEnum):
+    """What a person says of an example."""
+
+    MISLABELLED = "mislabelled"
+    AMBIGUOUS = "ambiguous"
+    RARE = "rare"
+    FINE = "fine"
 
 
 class OptimiserKind(enum.StrEnum):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from selftaught.training import Progress
     from selftaught.training.training_run import Trained
 
-__all__ = ["TRAIN_SETTINGS", "train_command"]
+__all__ = ["TRAIN_SETTINGS", "layer_sizes", "train_command", "train_config"]
 
 #: What a settings file may hold.
 TRAIN_SETTINGS = (
@@ -192,7 +192,7 @@ def _run(settings: dict[str, Any], *, resume: bool | None, as_json: bool, quiet:
             return "stop" if interrupts.wanted else None
 
         found = train(
-            examples, model=name, out=folder, config=told, hidden=_sizes(settings.get("hidden")),  # type: ignore[arg-type]
+            examples, model=name, out=folder, config=told, hidden=layer_sizes(settings.get("hidden")),  # type: ignore[arg-type]
             dropout=float(settings.get("dropout", 0.0)), ema=settings.get("ema"),
             split_seed=settings.get("split_seed"), resume=resume, on_baselines=view.tell_baselines,
             on_progress=on_progress, began=began,
@@ -240,7 +240,7 @@ def _one_of(settings: dict[str, Any], name: str, kinds: type[enum.StrEnum], defa
     return value
 
 
-def _sizes(text: Any) -> tuple[int, ...] | None:
+def layer_sizes(text: Any) -> tuple[int, ...] | None:
     """Read the widths of layers: 128,64."""
     if text is None:
         return None

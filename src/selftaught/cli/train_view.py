@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,13 +26,18 @@ class TrainView:
         title: what is trained on what.
         shown: False shows nothing.
         every: seconds between lines where the stream is no terminal.
+        describe: makes a line of a progress; `line` for that of a training.
     """
 
-    def __init__(self, stream: TextIO, title: str, *, shown: bool = True, every: float = SECONDS_BETWEEN) -> None:
+    def __init__(
+        self, stream: TextIO, title: str, *, shown: bool = True, every: float = SECONDS_BETWEEN,
+        describe: Callable[[Any], str] | None = None,
+    ) -> None:  # fmt: skip
         self._stream = stream
         self._title = title
         self._shown = shown
         self._every = every
+        self._describe = describe or line
         self._last = -1e9
         self._live: Any = None
 
@@ -57,11 +62,11 @@ class TrainView:
         if self._shown:
             self._write("baselines: " + ", ".join(f"{one.name} {one.score:.4f}" for one in found))
 
-    def update(self, progress: Progress, *, stopping: bool = False) -> None:
+    def update(self, progress: Any, *, stopping: bool = False) -> None:
         """Take how far the training is."""
         if not self._shown:
             return
-        text = line(progress) + ("; stopping" if stopping else "")
+        text = self._describe(progress) + ("; stopping" if stopping else "")
         if self._stream.isatty():
             self._move(text)
         elif time.monotonic() - self._last >= self._every:

@@ -12,7 +12,7 @@ from selftaught.compress.densities import check_density, cubic_density
 from selftaught.compress.prunable_weights import prunable
 from selftaught.compress.ranking import Ranking, masks_of
 from selftaught.compress.scores import random_scores
-from selftaught.errors import InputError, require_one_of
+from selftaught.errors import InputError, did_you_mean, require_one_of
 from selftaught.seeds import seed_for
 from selftaught.training.callbacks import EarlyStopping, Masks
 
@@ -40,6 +40,8 @@ class GradualPruning(Masks):
             and one that comes back has that value again.
         ignore: names of parameters or modules that stay dense.
         allow_collapse: let a layer lose all its weights.
+        densities: name of a parameter -> share that is left in it at the end, instead of the one that ranking gives.
+            Layers that are not named keep `density`; needs ranking "per_layer".
 
     Raises:
         InputError: an option is out of its range; in `fit`, the budget has no steps to plan with, or too few, or there
@@ -62,9 +64,13 @@ class GradualPruning(Masks):
         regrow: bool = False,
         ignore: Iterable[str] = (),
         allow_collapse: bool = False,
+        densities: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__({})
-        check_density(density)
+        for one in (density, *(densities or {}).values()):
+            check_density(one)
+        if densities and ranking != "per_layer":
+            raise InputError(f"densities of layers go with ranking 'per_layer', got {ranking!r}")
         check_density(first_density)
         if density > first_density:
             raise InputError(f"density {density} must not be above first_density {first_density}")
@@ -85,6 +91,7 @@ class GradualPruning(Masks):
         self.regrow = regrow
         self.ignore = tuple(ignore)
         self.allow_collapse = allow_collapse
+        self.densities = dict(densities or {})
         #: (steps done, density) of every cut of this process.
         self.cuts: list[tuple[int, float]] = []
         #: Called with the run before a cut; what that gives is called after it.
@@ -94,6 +101,9 @@ class GradualPruning(Masks):
 
     def on_start(self, run: Run) -> None:
         self._weights = prunable(run.model, ignore=self.ignore)
+        for name in self.densities:
+            if name not in self._weights:
+                raise InputError(f"there is no weight {name!r} to prune{did_you_mean(name, self._weights)}")
         steps = planned_steps(run, "gradual pruning")
         self._begin = round(self.start * steps)
         self._number = (round(self.end * steps) - self._begin) // self.every
@@ -123,9 +133,7 @@ class GradualPruning(Masks):
 
     @torch.no_grad()
     def _cut(self, step: int, seed: int) -> None:
-        density = cubic_density(
-            step, begin=self._begin, every=self.every, cuts=self._number, first=self.first_density, last=self.density
-        )
+        density = self._planned(step, self.density)
         held = {name: mask.bool() for name, mask in self.masks.items()}
         if self.regrow:
             for name, one in self._weights.items():
@@ -140,12 +148,22 @@ class GradualPruning(Masks):
                     scores = {name: 1 / (1 + one) for name, one in scores.items()}
             # A weight that is out ranks below one that happens to be zero.
             scores = {name: one.masked_fill(~held[name], -1.0) for name, one in scores.items()}
-        masks = masks_of(scores, density, ranking=self.ranking, allow_collapse=self.allow_collapse)
+        masks = masks_of(
+            {name: one for name, one in scores.items() if name not in self.densities}, density, ranking=self.ranking,
+            allow_collapse=self.allow_collapse,
+        )  # fmt: skip
+        for name, last in self.densities.items():
+            masks |= masks_of({name: scores[name]}, self._planned(step, last))
         if self.regrow:
             for name, one in self._weights.items():
                 one.copy_(torch.where(masks[name] & ~held[name], self._aside[name], one))
         self.replace(masks)
         self.cuts.append((step, density))
+
+    def _planned(self, step: int, last: float) -> float:
+        return cubic_density(
+            step, begin=self._begin, every=self.every, cuts=self._number, first=self.first_density, last=last
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         aside = {f"aside.{name}": one for name, one in self._aside.items()}

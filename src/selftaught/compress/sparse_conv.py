@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -87,19 +86,16 @@ class SparseConv2d(SparseLayer):
         out = torch.empty(batch, rows, found.height, found.width)
         if out.numel() == 0:
             return out
-        call = self._call
-        if call is None:
-            call = self._call = sparse_function(sparse_code("places32", self.lanes), "planes")
         threads = torch.get_num_threads()
         if threads == 1 or self.nonzero * batch * found.height * found.width < WORTH_A_THREAD:
-            _run(call, found, 0, rows, x, out, 0)
+            _run(found, 0, rows, x, out, 0)
         elif batch > 1:
             parts = min(threads, batch)
             edges = pairwise([batch * k // parts for k in range(parts + 1)])
-            run_in_threads([partial(_run, call, found, 0, rows, x[a:b], out[a:b], 0) for a, b in edges], parts)
+            run_in_threads([partial(_run, found, 0, rows, x[a:b], out[a:b], 0) for a, b in edges], parts)
         else:
             groups = enumerate(self.groups.tolist())
-            calls = [partial(_run, call, found, k + 1, end - begin, x, out, begin) for k, (_, _, begin, end) in groups]
+            calls = [partial(_run, found, k + 1, end - begin, x, out, begin) for k, (_, _, begin, end) in groups]
             run_in_threads(calls, min(threads, len(calls)))
         return out
 
@@ -154,8 +150,8 @@ class _Places:
         if channels * tall * wide >= 1 << 31:
             raise InputError(f"images of {height} x {width} with {channels} channels are too large for a sparse layer")
         self._columns = table[layer._column_numbers()].astype(np.int32)
-        self._plans = layer._plans_for(int(self._columns.ctypes.data), layer.shape[1])
-        self._spare = layer._spare
+        call = sparse_function(sparse_code("places32", layer.lanes), "planes")
+        self.plans = layer._plans_for(int(self._columns.ctypes.data), call)
         needed = (self.height - 1) * wide + self.width
         positions = needed + -needed % layer.lanes
         direct_in = (tall, wide) == (height, width) and layer.shape[1] == channels and positions == height * width
@@ -169,18 +165,12 @@ class _Places:
         self.sizes = int(self._sizes.ctypes.data)
         self.image, self.positions = channels * tall * wide + 64, positions
 
-    def plan(self, number: int) -> int:
-        """Return the address of the plan of all rows (0) or of a group of them."""
-        return int(self._plans.ctypes.data) + number * self._plans.strides[0]
 
-
-def _run(
-    call: Callable[..., None], found: _Places, number: int, rows: int, x: torch.Tensor, out: torch.Tensor, begin: int
-) -> None:
+def _run(found: _Places, number: int, rows: int, x: torch.Tensor, out: torch.Tensor, begin: int) -> None:
     """Convolve images with some rows of the weights."""
     plane = found.height * found.width
-    call(
-        found.plan(number), found.sizes, x.data_ptr(), 4 * x.stride(0), len(x), out.data_ptr() + 4 * begin * plane,
+    found.plans.call(
+        found.plans.at(number), found.sizes, x.data_ptr(), 4 * x.stride(0), len(x), out.data_ptr() + 4 * begin * plane,
         4 * out.stride(0), scratch(found.image + (rows + 1) * found.positions),
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,30 @@ from selftaught.compress.sparse_kernel import native_lanes, plans
 from selftaught.compress.sparse_weights import slice_weights
 from selftaught.errors import InputError
 
-__all__ = ["WORTH_A_THREAD", "SparseLayer"]
+__all__ = ["WORTH_A_THREAD", "Plans", "SparseLayer"]
 
 #: Multiply-adds below which a second thread costs more than it gives.
 WORTH_A_THREAD = 2_000_000
+
+
+class Plans(NamedTuple):
+    """Where the parts of a layer are; threads that use one hold it, whatever becomes of the layer.
+
+    Args:
+        call: the kernel.
+        table: (1 + groups, len(PLAN)): a plan of all rows, then of each group of them.
+        spare: what the kernel writes that nobody reads.
+        first: address of the first plan.
+    """
+
+    call: Callable[..., None]
+    table: NDArray[np.int64]
+    spare: NDArray[np.float32]
+    first: int
+
+    def at(self, number: int) -> int:
+        """Return the address of a plan."""
+        return self.first + number * self.table.strides[0]
 
 
 class SparseLayer(ReplacedLayer):
@@ -57,25 +77,26 @@ class SparseLayer(ReplacedLayer):
         self.register_buffer("columns", torch.from_numpy(signed))
         self.register_buffer("bias", torch.zeros(self.shape[0]) if bias is None else bias.detach().clone())
         self.train(training)
-        self._call: Callable[..., None] | None = None
+        self._ready: Any = None
 
     def _column_numbers(self) -> NDArray[Any]:
         """Return the columns of the entries, as the unsigned numbers that they are."""
         columns: NDArray[Any] = self.columns.numpy()
         return columns.view(np.uint16 if columns.dtype == np.int16 else np.uint32)
 
-    def _plans_for(self, columns: int, inputs: int) -> NDArray[np.int64]:
-        """Return plans: of all rows, then of each group of them.
+    def _plans_for(self, columns: int, call: Callable[..., None]) -> Plans:
+        """Note where the buffers are now.
 
         Args:
             columns: address of the entries' columns, or of their places.
-            inputs: columns of the weight.
+            call: the kernel.
         """
-        self._spare = np.zeros(self.lanes, np.float32)
+        spare = np.zeros(self.lanes, np.float32)
         parts = {name: getattr(self, name).data_ptr() for name in ("starts", "rows", "weights", "bias")}
         whole = np.array([[0, len(self.starts) - 1, 0, self.shape[0]]], np.int64)
         ranges = np.concatenate([whole, self.groups.numpy()])
-        return plans({**parts, "columns": columns, "spare": self._spare.ctypes.data}, ranges, inputs)
+        table = plans({**parts, "columns": columns, "spare": spare.ctypes.data}, ranges, self.shape[1])
+        return Plans(call, table, spare, int(table.ctypes.data))
 
     def _matrix(self) -> torch.Tensor:
         """Return the weight, (rows, columns), with its zeros."""
@@ -98,12 +119,10 @@ class SparseLayer(ReplacedLayer):
 
     def _forget(self) -> None:
         """Drop what is made at the first call."""
-        self._call = None
+        self._ready = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self.__dict__.items() if name not in ("_plans", "_spare", "_whole")
-        } | {"_call": None}
+        return {**self.__dict__, "_ready": None}
 
     def plain(self) -> nn.Module:
         raise NotImplementedError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -10,7 +9,8 @@ import torch
 from torch import nn
 
 from selftaught.compress.sparse_kernel import run_in_threads, scratch, scratch_floats, sparse_code, sparse_function
-from selftaught.compress.sparse_layer import WORTH_A_THREAD, SparseLayer
+from selftaught.compress.sparse_layer import WORTH_A_THREAD, Plans, SparseLayer
+from selftaught.compress.sparse_text import Index
 from selftaught.errors import InputError
 
 __all__ = ["SparseLinear"]
@@ -66,51 +66,46 @@ class SparseLinear(SparseLayer):
             return out
         if x.stride(1) != 1 and inputs > 1:
             x = x.contiguous()
-        call = self._call
-        if call is None:
-            call = self._call = self._prepared()
+        ready: Plans | None = self._ready
+        if ready is None:
+            ready = self._ready = self._prepared()
         threads = torch.get_num_threads()
         if threads > 1 and self.nonzero * batch >= WORTH_A_THREAD:
-            self._forward_in_threads(call, x, out, threads)
+            self._forward_in_threads(ready, x, out, threads)
         else:
-            call(
-                self._whole, x.data_ptr(), 4 * x.stride(0), batch, out.data_ptr(), 4 * self.out_features,
+            ready.call(
+                ready.first, x.data_ptr(), 4 * x.stride(0), batch, out.data_ptr(), 4 * self.out_features,
                 scratch(scratch_floats(inputs, self.out_features, batch, self.lanes)),
             )  # fmt: skip
         return out
 
-    def _forward_in_threads(self, call: Callable[..., None], x: torch.Tensor, out: torch.Tensor, threads: int) -> None:
+    def _forward_in_threads(self, ready: Plans, x: torch.Tensor, out: torch.Tensor, threads: int) -> None:
         """Share the batch among threads where each gets a tile, else the groups of rows."""
         batch, least = len(x), 4 * self.lanes
         if batch >= 2 * least:
             parts = min(threads, batch // least)
             edges = [batch * k // parts for k in range(parts + 1)]
             calls = [
-                partial(self._part, call, self._whole, x[begin:end], out[begin:end], 0, self.out_features)
+                partial(self._part, ready, 0, x[begin:end], out[begin:end], 0, self.out_features)
                 for begin, end in pairwise(edges)
             ]
         else:
             parts = min(threads, len(self.groups))
             calls = [
-                partial(self._part, call, self._whole + (k + 1) * self._plans.strides[0], x, out, begin, end - begin)
+                partial(self._part, ready, k + 1, x, out, begin, end - begin)
                 for k, (_, _, begin, end) in enumerate(self.groups.tolist())
             ]
         run_in_threads(calls, parts)
 
-    def _part(
-        self, call: Callable[..., None], plan: int, x: torch.Tensor, out: torch.Tensor, begin: int, rows: int
-    ) -> None:
-        call(
-            plan, x.data_ptr(), 4 * x.stride(0), len(x), out.data_ptr() + 4 * begin, 4 * self.out_features,
+    def _part(self, ready: Plans, number: int, x: torch.Tensor, out: torch.Tensor, begin: int, rows: int) -> None:
+        ready.call(
+            ready.at(number), x.data_ptr(), 4 * x.stride(0), len(x), out.data_ptr() + 4 * begin, 4 * self.out_features,
             scratch(scratch_floats(self.in_features, rows, len(x), self.lanes)),
         )  # fmt: skip
 
-    def _prepared(self) -> Callable[..., None]:
-        """Note where the buffers are, and return the kernel."""
-        self._plans = self._plans_for(self.columns.data_ptr(), self.in_features)
-        self._whole = int(self._plans.ctypes.data)
-        index = "columns32" if self.columns.dtype is torch.int32 else "columns16"
-        return sparse_function(sparse_code(index, self.lanes), "linear")
+    def _prepared(self) -> Plans:
+        index: Index = "columns32" if self.columns.dtype is torch.int32 else "columns16"
+        return self._plans_for(self.columns.data_ptr(), sparse_function(sparse_code(index, self.lanes), "linear"))
 
     @torch.no_grad()
     def plain(self) -> nn.Linear:

@@ -70,6 +70,7 @@ class SparseTraining(Masks):
     """
 
     name = "sparse training"
+    in_populations = False  # it clears what the optimiser remembers
 
     def __init__(
         self,

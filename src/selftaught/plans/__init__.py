@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from selftaught.plans.comparison import Change, Comparison, compare, worst
     from selftaught.plans.compressing import CompressedRun, Judging, compress, headline
     from selftaught.plans.execution import Compressed, run_plan
+    from selftaught.plans.hardness import HardExamples, hard_examples, out_of_fold
+    from selftaught.plans.ladder import LEVELS, LadderProgress, Network, Rung, train_ladder
+    from selftaught.plans.mitigating import MITIGATIONS, Mitigation, layer_densities, mitigations, moved_most
     from selftaught.plans.parts import Parts, divide
     from selftaught.plans.plan import (
         Balance,
@@ -78,6 +81,19 @@ __all__ = [
     "Source",
     "divide",
     "Parts",
+    "train_ladder",
+    "Rung",
+    "LadderProgress",
+    "Network",
+    "LEVELS",
+    "mitigations",
+    "MITIGATIONS",
+    "Mitigation",
+    "layer_densities",
+    "moved_most",
+    "hard_examples",
+    "HardExamples",
+    "out_of_fold",
 ]
 
 _HOMES = {
@@ -98,6 +114,9 @@ _HOMES = {
     "Choosing": "choosing",
     **dict.fromkeys(("load_source", "Source"), "sources"),
     **dict.fromkeys(("divide", "Parts"), "parts"),
+    **dict.fromkeys(("HardExamples", "hard_examples", "out_of_fold"), "hardness"),
+    **dict.fromkeys(("LEVELS", "LadderProgress", "Network", "Rung", "train_ladder"), "ladder"),
+    **dict.fromkeys(("MITIGATIONS", "Mitigation", "layer_densities", "mitigations", "moved_most"), "mitigating"),
 }  # fmt: skip
 _load, __dir__ = _lazy_names(__name__, _HOMES, globals())
 

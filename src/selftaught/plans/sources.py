@@ -24,7 +24,7 @@ from selftaught.training.checkpoint import load_plain_tensors, load_tensors, nes
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
 from selftaught.training.resizing import take_shapes
-from selftaught.training.training_run import MODEL, RESULT, load_trained, reference_model
+from selftaught.training.training_run import MODEL, RESULT, load_trained, model_of_facts
 
 __all__ = ["Source", "check_classes", "check_fit", "load_source"]
 
@@ -135,7 +135,7 @@ def _from_folder(name: str, folder: Path) -> Source:
         result = {}
 
     def make(seed: int) -> nn.Module:
-        return take_shapes(reference_model(facts, seed=seed), found[0])
+        return take_shapes(model_of_facts(facts, seed=seed), found[0])
 
     return Source(name, load_trained(folder), make, facts, folder, result if isinstance(result, dict) else {})
 

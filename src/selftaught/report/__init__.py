@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from selftaught.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
+    from selftaught.report.audit_page import audit_page, write_audit_page
     from selftaught.report.counts import programs_at
     from selftaught.report.film import Scene, playback
     from selftaught.report.lineage import Descent, Step, line_of_descent
@@ -39,6 +40,8 @@ __all__ = [
     "playback",
     "Scene",
     "programs_at",
+    "write_audit_page",
+    "audit_page",
 ]
 
 _HOMES = {
@@ -59,6 +62,8 @@ _HOMES = {
     "playback": "film",
     "Scene": "film",
     "programs_at": "counts",
+    "write_audit_page": "audit_page",
+    "audit_page": "audit_page",
 }
 
 __getattr__, __dir__ = _lazy_names(__name__, _HOMES, globals())

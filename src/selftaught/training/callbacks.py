@@ -24,7 +24,12 @@ class Callback:
 
     The order is that of the list given to `fit`. What a callback remembers it gives as tensors in `state` and takes
     back in `load_state`, so that a run that was killed goes on as if nothing had happened. One callback serves one run.
+
+    Attributes:
+        in_populations: whether it works in `fit_population`: it touches nothing but parameters, gradients and buffers.
     """
+
+    in_populations: bool = False
 
     def on_start(self, run: Run) -> None:
         """Called once, on the device, in training mode, before a checkpoint is loaded."""
@@ -145,6 +150,8 @@ class Masks(Callback):
     Raises:
         InputError: in `fit`, there is no such parameter, a shape differs, or an Ema is listed after it.
     """
+
+    in_populations = True
 
     def __init__(self, masks: Mapping[str, torch.Tensor]) -> None:
         self.masks = dict(masks)

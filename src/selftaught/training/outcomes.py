@@ -41,6 +41,8 @@ class RecordOutcomes(Callback):
         every: epochs between records; the last epoch is always recorded.
     """
 
+    in_populations = True
+
     def __init__(
         self, ledger: Ledger | str | os.PathLike[str], examples: Examples, *, model: str = "model", every: int = 1
     ) -> None:

@@ -15,11 +15,13 @@ from selftaught.errors import DivergedError, InputError
 from selftaught.examples import Examples, Task
 from selftaught.seeds import seed_for
 from selftaught.training.batches import Batch, InMemory
+from selftaught.training.callbacks import Callback
 from selftaught.training.config import TrainConfig
 from selftaught.training.devices import left_as_found, pick_device
 from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.losses import Loss
 from selftaught.training.member_data import MemberData
+from selftaught.training.members import MemberRuns
 from selftaught.training.population_optimisers import PopulationOptimiser
 from selftaught.training.random_state import own_random_state, seed_of_step
 from selftaught.training.run import augmented
@@ -63,6 +65,8 @@ def fit_population(
     members: int | None = None,
     valid: Examples | Sequence[Examples] | None = None,
     weights: NDArray[Any] | Mapping[str, float] | None = None,
+    soft_targets: NDArray[Any] | None = None,
+    callbacks: Callable[[int], Sequence[Callback]] | None = None,
     engine: Engine | None = None,
     on_epoch: Callable[[int, tuple[float, ...]], str | None] | None = None,
 ) -> FittedPopulation:
@@ -80,12 +84,15 @@ def fit_population(
         members: how many, for a function.
         valid: what each is evaluated on at the end, for all or one a member; a task's validation part by default.
         weights: (n,) weight of each example's loss, or a mapping from ids.
+        soft_targets: (n, classes) shares instead of the examples' labels.
+        callbacks: gives the callbacks of member number 0, 1, ..., each its own; only such as touch nothing but
+            parameters, gradients and buffers (`Callback.in_populations`): masks, gradual pruning, recorded outcomes.
         engine: "layers", "vmap" or "turns", see `Stack`; None takes what was measured to be fastest for such a model.
         on_epoch: called with the number of epochs done and the members' losses; "stop" ends the run.
 
     Raises:
-        InputError: the models are not of one shape, the settings differ in what all must share, or there are not as
-            many data as members.
+        InputError: the models are not of one shape, the settings differ in what all must share, there are not as many
+            data as members, a callback does not work in populations, or soft targets go with data of each member.
         DataError: members' data differ in shape, number or kind of targets.
         DivergedError: the loss of a member is not finite any more.
 
@@ -114,11 +121,14 @@ def fit_population(
             entered.enter_context(left_as_found(model, device))
         source: InMemory | MemberData
         if isinstance(data, Examples):
-            source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights)
+            source = InMemory(data, batch_size=shared.batch_size, device=device, weights=weights,
+                              soft_targets=soft_targets)  # fmt: skip
+        elif soft_targets is not None or callbacks is not None:
+            raise InputError("soft targets and callbacks need examples that all members share; give one data set")
         else:
             source = MemberData(_one_each(data, len(models), "data"), shared.batch_size, device, weights)
         chosen = engine or pick_engine(models[0], source.batch(torch.arange(source.batch_size, device=device)).inputs)
-        losses, steps = _train(Stack(models, chosen, device), source, configs, on_epoch, began)
+        losses, steps = _train(Stack(models, chosen, device), source, configs, callbacks, on_epoch, began)
         apart = [valid] * len(models) if valid is None or isinstance(valid, Examples) else _one_each(
             valid, len(models), "valid"
         )
@@ -139,13 +149,34 @@ def _train(
     stack: Stack,
     source: InMemory | MemberData,
     configs: tuple[TrainConfig, ...],
+    callbacks: Callable[[int], Sequence[Callback]] | None,
     on_epoch: Callable[[int, tuple[float, ...]], str | None] | None,
     began: float,
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
     """Take steps until the budget is used; return the losses of each epoch and the number of steps."""
+    loss = Loss(source.kind, configs[0].label_smoothing, source.spread)
+    runs = MemberRuns(stack, source if isinstance(source, InMemory) else None, configs, loss, callbacks)
+    try:
+        runs.start()
+        found = _steps(stack, source, configs, loss, runs, on_epoch, began)
+        runs.end()
+        stack.unstack()
+    finally:
+        runs.clean()
+    return found
+
+
+def _steps(
+    stack: Stack,
+    source: InMemory | MemberData,
+    configs: tuple[TrainConfig, ...],
+    loss: Loss,
+    runs: MemberRuns,
+    on_epoch: Callable[[int, tuple[float, ...]], str | None] | None,
+    began: float,
+) -> tuple[tuple[tuple[float, ...], ...], int]:
     shared = configs[0]
     optimiser = PopulationOptimiser(stack, [one.optimiser for one in configs])
-    loss = Loss(source.kind, shared.label_smoothing, source.spread)
     history: list[tuple[float, ...]] = []
     epochs, step, slowest = shared.planned_epochs, 0, 0.0
     total = shared.steps or (epochs * source.batches if epochs else None)
@@ -153,7 +184,7 @@ def _train(
     over = False
     while not over:
         streams = [source.rows(one.seed, len(history)) for one in configs]
-        sums, seen = torch.zeros(len(stack), device=source.device), 0
+        sums, seen, place = torch.zeros(len(stack), device=source.device), 0, 0
         for rows in zip(*streams, strict=True):
             start = time.perf_counter()
             if shared.seconds is not None:
@@ -161,10 +192,12 @@ def _train(
             else:
                 factor = shared.schedule.factor(step, total or 1)
             batches = _batches(source, rows, each=shared.augment is not None)
-            found = _step(stack, batches, optimiser, configs, source, loss, factor, step, mixing)
+            found = _step(stack, batches, optimiser, configs, source, loss, factor, step, mixing, runs)
             step += 1
+            runs.after_step()
             sums += found * len(rows[0])
             seen += len(rows[0])
+            place += 1
             slowest = max(0.9 * slowest, time.perf_counter() - start)
             used = time.perf_counter() - began + slowest
             over = step >= total if total is not None else used >= (shared.seconds or 0.0)
@@ -172,8 +205,8 @@ def _train(
                 break
         history.append(tuple((sums / max(seen, 1)).tolist()))
         _check_finite(history)
+        runs.after_epoch(history[-1], whole=place == source.batches)
         over = over or (on_epoch is not None and on_epoch(len(history), history[-1]) == "stop")
-    stack.unstack()
     return tuple(history), step
 
 
@@ -196,6 +229,7 @@ def _step(
     factor: float,
     step: int,
     mixing: torch.Generator,
+    runs: MemberRuns,
 ) -> torch.Tensor:
     """Take one step of all members; return the loss of each, (members,)."""
     shared, members = configs[0], len(stack)
@@ -212,6 +246,7 @@ def _step(
         lowered = parts[0][3]
     for generator, own in zip(stack.generators, configs, strict=True):
         generator.manual_seed(seed_of_step(seed_for(own.seed, "model"), step))
+    runs.before_step()
     stack.gradients.zero_()
     narrow = torch.autocast(source.device.type, torch.bfloat16, enabled=shared.precision == "bfloat16")
     if stack.engine == "turns":
@@ -230,6 +265,7 @@ def _step(
         each = lowered.each(scores.float().flatten(0, 1), targets.flatten(0, 1)).view(members, -1)
         losses = (each if weights is None else each * weights).mean(1)
         losses.sum().backward()
+    runs.after_backward()
     if shared.clip_norm is not None:
         stack.clip(shared.clip_norm)
     optimiser.step(stack.gradients, factor)

@@ -61,7 +61,8 @@ class Stack:
             for name, one in self.models[0].state_dict(keep_vars=True).items()
             if id(one) not in tied
         }
-        self._channels_last = any(isinstance(one, nn.Conv2d) for one in self.models[0].modules())
+        # A member's own forward pass alone is faster so; the others hold each parameter in its plain order.
+        self._channels_last = engine == "turns" and any(isinstance(one, nn.Conv2d) for one in self.models[0].modules())
         template = copy.deepcopy(self.models[0]).to(device)
         template.train()
         if engine == "turns":
@@ -95,6 +96,19 @@ class Stack:
         if self._channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return as_scores(self._members[number](inputs))
+
+    def member(self, number: int) -> nn.Module:
+        """Return a module whose parameters, gradients and buffers are those of a member here, not copies."""
+        if self.engine == "turns":
+            return self._members[number]
+        template = copy.deepcopy(self.models[0]).to(self.values.device)
+        template.train()
+        return self._member(template, number)
+
+    def parameters_of(self, member: nn.Module) -> list[nn.Parameter]:
+        """Return the parameters of a member's module that are trained."""
+        named = dict(member.named_parameters())
+        return [named[name] for name in self.names]
 
     def unstack(self) -> None:
         """Write parameters and buffers back into the models."""
@@ -237,6 +251,8 @@ class _Dropout(nn.Module):
         self.generators = list(generators)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return inputs
         shape = (*inputs.shape[:2], *(1 for _ in inputs.shape[2:])) if self.whole else tuple(inputs.shape)
         if len(self.generators) == 1:
             return member_dropout(self.rate, inputs[None], self.generators, shape)[0]

@@ -32,8 +32,8 @@ from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
 __all__ = [
-    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "recorded_config", "reference_model", "train",
-    "training_parts", "untrained_like",
+    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "model_facts", "model_of_facts",
+    "recorded_config", "reference_model", "train", "training_parts", "untrained_like",
 ]  # fmt: skip
 
 VALID_SHARE = 0.1
@@ -125,7 +125,7 @@ def train(
     began = time.perf_counter() if began is None else began
     config = config or TrainConfig()
     folder = Path(out).expanduser()
-    made = _model(model, examples, hidden, dropout, config.seed)
+    made = reference_model(model, examples, hidden=hidden, dropout=dropout, seed=config.seed)
     parts = training_parts(examples, config.seed if split_seed is None else split_seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
@@ -141,11 +141,7 @@ def train(
     )  # fmt: skip
     sample = as_inputs(torch.from_numpy(examples.inputs[:1].copy()))
     found = Trained(made, fitted, evaluate(made, parts["test"]), floor, cost(made, sample, rounds=10), folder)
-    facts = {
-        "model": model, "hidden": None if hidden is None else list(hidden), "dropout": dropout,
-        "shape": list(examples.inputs.shape[1:]), "type": str(examples.inputs.dtype),
-        "classes": list(examples.class_names), "columns": list(examples.feature_names),
-    }  # fmt: skip
+    facts = model_facts(model, examples, hidden=hidden, dropout=dropout)
     _write(folder, found, facts, examples.name, config.seed if split_seed is None else split_seed)
     return found
 
@@ -160,12 +156,12 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
         ResumeError: there is none, or it is damaged.
     """
     tensors, facts = _stored(Path(folder).expanduser() / MODEL)
-    model = take_shapes(reference_model(facts), tensors)
+    model = take_shapes(model_of_facts(facts), tensors)
     model.load_state_dict(tensors)
     return model.eval()
 
 
-def reference_model(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Module:
+def model_of_facts(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Module:
     """Return the model that a file's facts describe, as wide as it was built, with new weights.
 
     Args:
@@ -177,7 +173,7 @@ def reference_model(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Modu
     stand_in = Examples(
         np.zeros((2, *facts["shape"]), facts["type"]), labels, np.array(["a", "b"]), class_names=classes
     )
-    return _model(facts["model"], stand_in, facts["hidden"], facts["dropout"], seed)
+    return reference_model(facts["model"], stand_in, hidden=facts["hidden"], dropout=facts["dropout"], seed=seed)
 
 
 def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: int) -> torch.nn.Module:
@@ -187,7 +183,7 @@ def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: 
         ResumeError: there is no model, or it is damaged.
     """
     facts = _stored(Path(folder).expanduser() / MODEL)[1]
-    return _model(facts["model"], examples, facts["hidden"], facts["dropout"], seed)
+    return reference_model(facts["model"], examples, hidden=facts["hidden"], dropout=facts["dropout"], seed=seed)
 
 
 def recorded_config(folder: str | os.PathLike[str]) -> TrainConfig:
@@ -225,9 +221,30 @@ def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return found
 
 
-def _model(
-    name: ModelName, examples: Examples, hidden: Sequence[int] | None, dropout: float, seed: int
+def model_facts(
+    name: ModelName, examples: Examples, *, hidden: Sequence[int] | None = None, dropout: float = 0.0
+) -> dict[str, Any]:
+    """Return what a file of a reference model must say, so that `load_trained` can build it again."""
+    return {
+        "model": name, "hidden": None if hidden is None else list(hidden), "dropout": dropout,
+        "shape": list(examples.inputs.shape[1:]), "type": str(examples.inputs.dtype),
+        "classes": list(examples.class_names), "columns": list(examples.feature_names),
+    }  # fmt: skip
+
+
+def reference_model(
+    name: ModelName,
+    examples: Examples,
+    *,
+    hidden: Sequence[int] | None = None,
+    dropout: float = 0.0,
+    seed: int = 0,
 ) -> torch.nn.Sequential:
+    """Return a reference model by name and widths.
+
+    Raises:
+        InputError: there is no such model, it does not fit the examples, or it has no such part.
+    """
     if name == "linear" and (hidden is not None or dropout):
         raise InputError("a linear model has no hidden layers and no dropout; leave them out, or take mlp")
     if name == "mlp":
