@@ -44,7 +44,7 @@ def measure(
     arm: str, seed: int, images: Any, folder: Path, epochs: int, rounds: int, work: Path | None
 ) -> list[dict[str, Any]]:
     dense = reference_network(images, seed, folder=folder)
-    distil = 0.0 if arm == "plain" else 0.9
+    distil = 0.9 if arm == "distilled" else 0.0
     tune = FineTune(training=training(seed, epochs), distil=distil)
     plan = Plan(steps=(Channels(ratio=RATIO), tune), seed=seed)
     began = time.perf_counter()
