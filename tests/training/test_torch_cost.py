@@ -57,6 +57,19 @@ def test_turns_alternate_and_each_is_timed_alone() -> None:
     assert order == ["a", "b"] * 4
 
 
+def test_what_is_quick_is_called_before_it_is_timed() -> None:
+    now, order = [0.0], []
+
+    def call(name: str, seconds: float) -> None:
+        order.append(name)
+        now[0] += seconds
+
+    cases = {"quick": lambda: call("quick", 0.0006), "slow": lambda: call("slow", 0.003)}
+    found = time_in_turns(cases, rounds=1, clock=lambda: now[0])
+    assert found == {"quick": [pytest.approx(0.0006)], "slow": [pytest.approx(0.003)]}
+    assert order == ["quick", "slow", *["quick"] * 4, "slow", *["quick"] * 4, "slow"]
+
+
 def test_wrong_use_is_one_line() -> None:
     with pytest.raises(InputError, match="at least one example"):
         cost(nn.Linear(2, 1), torch.zeros(0, 2))
