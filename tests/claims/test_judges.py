@@ -375,6 +375,18 @@ def supermasks(state: str) -> Rows:
     ]  # fmt: skip
 
 
+def protections(state: str) -> Rows:
+    ratio = {"reproduced": 0.3, "refuted": 0.8, "inconclusive": 0.5}[state]
+    spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
+    return [
+        {
+            "arm": arm, "seed": k, "accuracy": 0.9, "dense": 0.95, "widths": [[64, 8]],
+            "drop": 0.1 if arm != "protected" else 0.1 * ratio + one,
+        }
+        for k, one in enumerate(spread) for arm in ("plain", "longer", "distilled", "protected")
+    ]  # fmt: skip
+
+
 def sparse_layers(state: str) -> Rows:
     lead = {"reproduced": 0.1, "refuted": -0.1, "inconclusive": 0.0}[state]
     spread = (-0.01, 0.01, 0.0, -0.005, 0.005, 0.0)
@@ -421,6 +433,7 @@ RECIPES: dict[str, Callable[[str], Rows]] = {
     "roar": removals,
     "sparse-starts": sparse,
     "supermask": supermasks,
+    "protected-compression": protections,
     "sparse-kernel": sparse_speeds,
     "masked-is-not-faster": masked_speeds,
     "structured-is-faster": smaller_speeds,
@@ -532,6 +545,13 @@ def test_the_claims_on_searchers_tell_of_test_accuracy_without_counting_it() -> 
     verdict = CLAIMS["evolution-beats-random"].judge([{**row, "test": 0.0} for row in compared("reproduced")])
     assert verdict.status == "reproduced"
     assert verdict.findings[-1] == "nb201: the picks' accuracy on test, not part of the claim: test +0.00"
+
+
+def test_protection_at_other_widths_is_not_compared() -> None:
+    rows = [
+        {**row, "widths": [[64, 16]]} if row["arm"] == "protected" else row for row in protections("reproduced")
+    ]
+    assert CLAIMS["protected-compression"].judge(rows).status == "inconclusive"
 
 
 def test_a_supermask_that_moves_a_weight_is_none() -> None:

@@ -55,6 +55,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "seeds": 1, "epochs": 1, "train": 64, "valid": 32, "blocks": 2, "exits": (1,), "shallow": (1,), "width": 4,
         "timed": 2, "rounds": 1,
     },
+    "protected-compression": {"seeds": 1, "epochs": 1, "tuning": 1, "examples": 1100},
     "gradient-flow": {"seeds": 1, "steps": 3, "early": 2, "train": 100, "widths": (8,), "density": 0.3},
 }
 #: claims whose measurement imports torch; their miniatures run in `test_torch_miniatures`
@@ -63,6 +64,7 @@ WITH_TORCH = (
     "small-batch-layer", "batchnorm-only", "layer-search-beats-random", "transplant", "sparse-starts", "supermask",
     "sparse-kernel", "masked-is-not-faster", "structured-is-faster", "layer-for-sparse", "uneven-training",
     "distil-keeps-tail", "generalisation-stability", "early-exit", "gradient-flow", "roar",
+    "protected-compression",
     "forgotten-examples", "rare-classes-pay", "quantised-forgets-less", "difficulty-measures", "rare-or-mislabelled",
 )  # fmt: skip
 TIMES = {

@@ -13,6 +13,7 @@ import typer
 import selftaught
 from selftaught.cli.audit_command import audit_command
 from selftaught.cli.claims_command import claims_command
+from selftaught.cli.compress_command import compress_command
 from selftaught.cli.data_command import data_command
 from selftaught.cli.doctor_command import doctor_command
 from selftaught.cli.evolve_command import evolve_command
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.command("evolve", cls=OnceCommand)(evolve_command)
 app.command("train", cls=OnceCommand)(train_command)
+app.command("compress", cls=OnceCommand)(compress_command)
 app.command("audit", cls=OnceCommand)(audit_command)
 app.command("verdict", cls=OnceCommand)(verdict_command)
 app.command("saliency", cls=OnceCommand)(saliency_command)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 
 __all__ = [
-    "BiasLevel", "ClaimScale", "LayerSearchKind", "LayerStart", "MissingValues", "ModelKind", "NetworkSpace",
-    "OptimiserKind", "PrecisionKind", "SaidKind", "ScheduleKind", "SearchKind", "SearcherName", "TargetKind",
-    "TaskKind",
+    "BiasLevel", "ClaimScale", "ImportanceKind", "LayerSearchKind", "LayerStart", "LowBitsKind", "MissingValues",
+    "ModelKind", "NetworkSpace", "OptimiserKind", "PrecisionKind", "PruningSchedule", "RankingKind", "SaidKind",
+    "ScheduleKind", "SearchKind", "SearcherName", "SparseStartKind", "TargetKind", "TaskKind",
 ]  # fmt: skip
 
 
@@ -133,3 +133,49 @@ class SearcherName(enum.StrEnum):
     POLICY = "policy-gradient"
     LOCAL = "local-search"
     TPE = "tpe"
+
+
+class RankingKind(enum.StrEnum):
+    """Which weights are compared with each other."""
+
+    GLOBAL = "global"
+    PER_LAYER = "per_layer"
+    ERK = "erk"
+
+
+class PruningSchedule(enum.StrEnum):
+    """When weights are set to zero."""
+
+    GRADUAL = "gradual"
+    ONE_SHOT = "one-shot"
+
+
+class ImportanceKind(enum.StrEnum):
+    """What makes a channel important."""
+
+    L2 = "l2"
+    TAYLOR = "taylor"
+
+
+class SparseStartKind(enum.StrEnum):
+    """How a training from new weights is sparse."""
+
+    RANDOM = "random"
+    MAGNITUDE = "magnitude"
+    SNIP = "snip"
+    GRASP = "grasp"
+    SYNFLOW = "synflow"
+    SET = "set"
+    RIGL = "rigl"
+    TOPKAST = "topkast"
+    REWIND = "rewind"
+    SUPERMASK = "supermask"
+
+
+class LowBitsKind(enum.StrEnum):
+    """How a model is held in few bits."""
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+    QAT = "qat"
+    BF16 = "bf16"

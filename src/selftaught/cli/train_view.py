@@ -52,6 +52,11 @@ class TrainView:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, text: str) -> None:
+        """Show a line."""
+        if self._shown:
+            self._write(text)
+
     def tell_baselines(self, found: Sequence[Baseline]) -> None:
         """Show the floor to beat."""
         if self._shown:

@@ -11,7 +11,13 @@ from selftaught.lazy import lazy_names as _lazy_names
 from selftaught.training.requirement import require_torch as _require_torch
 
 if TYPE_CHECKING:
-    from selftaught.compress.channels import ChannelGroup, PrunedChannels, channel_groups, prune_channels
+    from selftaught.compress.channels import (
+        ChannelGroup,
+        PrunedChannels,
+        channel_groups,
+        channel_importance,
+        prune_channels,
+    )
     from selftaught.compress.densities import cubic_density, erk_densities, kept_counts
     from selftaught.compress.distillation import Agreement, Distillation, agreement, distillation_loss
     from selftaught.compress.early_exit import EarlyExit, Left, TrainExits
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from selftaught.compress.flow import GradientFlow, gradient_flow
     from selftaught.compress.gains import Gain, Gains, Runnable, count_multiply_adds, measure_gains
     from selftaught.compress.gradual import GradualPruning
+    from selftaught.compress.importance import taylor_scores
     from selftaught.compress.instability import Cut, Instability
     from selftaught.compress.layer_choice import Choice, LayerChoice, choose_layers
     from selftaught.compress.module_files import SavedModule, load_module, save_module
@@ -97,6 +104,8 @@ __all__ = [
     "PrunedChannels",
     "channel_groups",
     "ChannelGroup",
+    "channel_importance",
+    "taylor_scores",
     "quantise",
     "Quantised",
     "QuantisationAware",
@@ -122,7 +131,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"), "channels"),
+    **dict.fromkeys(
+        ("ChannelGroup", "PrunedChannels", "channel_groups", "channel_importance", "prune_channels"), "channels"
+    ),
     **dict.fromkeys(("cubic_density", "erk_densities", "kept_counts"), "densities"),
     **dict.fromkeys(("Agreement", "Distillation", "agreement", "distillation_loss"), "distillation"),
     **dict.fromkeys(("EarlyExit", "Left", "TrainExits"), "early_exit"),
@@ -134,6 +145,7 @@ _HOMES = {
     **dict.fromkeys(("GradientFlow", "gradient_flow"), "flow"),
     **dict.fromkeys(("Gain", "Gains", "Runnable", "count_multiply_adds", "measure_gains"), "gains"),
     "GradualPruning": "gradual",
+    "taylor_scores": "importance",
     **dict.fromkeys(("Choice", "LayerChoice", "choose_layers"), "layer_choice"),
     **dict.fromkeys(("Cut", "Instability"), "instability"),
     **dict.fromkeys(("SavedModule", "load_module", "save_module"), "module_files"),

@@ -18,7 +18,7 @@ from selftaught.compress.shrinking import kept_places, masked_copy, shrunk
 from selftaught.compress.walking import Walk, walk
 from selftaught.errors import InputError, did_you_mean
 
-__all__ = ["ChannelGroup", "PrunedChannels", "channel_groups", "prune_channels"]
+__all__ = ["ChannelGroup", "PrunedChannels", "channel_groups", "channel_importance", "prune_channels"]
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,35 @@ def channel_groups(model: nn.Module, inputs: Any, *, ignore: Iterable[str] = ())
     return tuple(one.shown for one in _groups(model, walk(model, _arguments(inputs)), tuple(ignore)))
 
 
+def channel_importance(
+    model: nn.Module,
+    inputs: Any,
+    *,
+    scores: Mapping[str, torch.Tensor] | None = None,
+    ignore: Iterable[str] = (),
+) -> dict[ChannelGroup, NDArray[np.float64]]:
+    """Return how important each choice of each group is that can lose channels, in the order of `channel_groups`.
+
+    Args, Raises: as `prune_channels`.
+
+    >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    >>> {group.layers: found.shape for group, found in channel_importance(model, torch.zeros(2, 4)).items()}
+    {('0.weight',): (6,)}
+    """
+    found = walk(model, _arguments(inputs))
+    importance = _importance(model, found, scores)
+    groups = [one for one in _groups(model, found, tuple(ignore)) if not one.shown.fixed]
+    return {one.shown: importance[one.roots] for one in groups}
+
+
 def prune_channels(
     model: nn.Module,
     inputs: Any,
     *,
-    ratio: float = 0.5,
+    ratio: float | Mapping[str, float] = 0.5,
     round_to: int = 16,
     least: int = 1,
+    scores: Mapping[str, torch.Tensor] | None = None,
     ignore: Iterable[str] = (),
     tolerance: float = 1e-4,
 ) -> PrunedChannels:
@@ -98,15 +120,19 @@ def prune_channels(
 
     Layers that add to each other lose the same channels, a depthwise convolution loses those of its input, and the
     groups of a grouped convolution all lose as many. The importance of a channel is the L2 norm of all weights that go
-    with it. The result is run beside the masked model: layers with which it fails or differs (a reshape to a fixed size
+    with it, or the sum of other scores of them, such as those of `taylor_scores`. The result is run beside the masked
+    model: layers with which it fails or differs (a reshape to a fixed size
     in the model's code, for instance) are left dense, and listed.
 
     Args:
         model: any module that torch.export takes; left as it was.
         inputs: what it takes: a tensor (n, ...), or a tuple of arguments.
-        ratio: share of the channels of each group of layers to remove.
+        ratio: share of the channels of each group of layers to remove; or a mapping from the name of one weight of a
+            group to that group's share, where groups that are not named stay dense.
         round_to: what is left is a multiple of it, the nearest to the ratio; layers with no more channels stay dense.
         least: channels that are left at least.
+        scores: name of a parameter -> score of each of its numbers (of its shape, not negative), which take the place
+            of their squares.
         ignore: names of weights or modules whose outputs must stay. The last layer's always do.
         tolerance: largest difference to the masked model, over the largest output.
 
@@ -119,23 +145,25 @@ def prune_channels(
     (Linear(in_features=4, out_features=16, bias=True), Linear(in_features=16, out_features=3, bias=True), \
 {'3.weight': "the model's output"})
     """
-    if not 0 <= ratio < 1:
-        raise InputError(f"ratio must be from 0 to below 1 (the share of channels removed), got {ratio}")
+    for wanted in ratio.values() if isinstance(ratio, Mapping) else (ratio,):
+        if not 0 <= wanted < 1:
+            raise InputError(f"ratio must be from 0 to below 1 (the share of channels removed), got {wanted}")
     if round_to < 1 or least < 1:
         raise InputError(f"round_to and least must be at least 1, got {round_to} and {least}")
     arguments = _arguments(inputs)
     found = walk(model, arguments)
     groups = _groups(model, found, tuple(ignore))
     left = {name: one.shown.fixed for one in groups if one.shown.fixed for name in one.shown.layers}
-    importance = _importance(model, found)
+    importance = _importance(model, found, scores)
+    shares = _shares(groups, ratio)
     chosen: list[tuple[_Group, frozenset[int]]] = []
-    for one in groups:
+    for one, share in zip(groups, shares, strict=True):
         if one.shown.fixed:
             continue
-        kept = _number_kept(one.shown, ratio, round_to, least)
+        kept = _number_kept(one.shown, share, round_to, least)
         if kept >= one.shown.choices:
             told = f"{one.shown.width} channels leave none to remove"
-            left |= dict.fromkeys(one.shown.layers, f"{told} at ratio {ratio:g}, round_to {round_to}, least {least}")
+            left |= dict.fromkeys(one.shown.layers, f"{told} at ratio {share:g}, round_to {round_to}, least {least}")
             continue
         order = np.argsort([-importance[int(root)] for root in one.roots], kind="stable")
         chosen.append((one, frozenset(int(one.roots[place]) for place in order[kept:])))
@@ -163,6 +191,27 @@ def prune_channels(
     return PrunedChannels(smaller, masks, widths, left, difference, (counts[0], counts[1]))
 
 
+def _shares(groups: Sequence[_Group], ratio: float | Mapping[str, float]) -> list[float]:
+    """Return the share that each group loses.
+
+    Raises:
+        InputError: a name is no weight of a group, or two names of a group say different things.
+    """
+    if not isinstance(ratio, Mapping):
+        return [ratio] * len(groups)
+    known = {name for one in groups for name in one.shown.layers}
+    for name in ratio:
+        if name not in known:
+            raise InputError(f"there is no weight {name!r} whose channels have a ratio{did_you_mean(name, known)}")
+    shares = []
+    for one in groups:
+        said = {ratio[name] for name in one.shown.layers if name in ratio}
+        if len(said) > 1:
+            raise InputError(f"{' and '.join(one.shown.layers)} lose the same channels; give them one ratio")
+        shares.append(said.pop() if said else 0.0)
+    return shares
+
+
 def _not_reached(model: nn.Module, found: Walk) -> dict[str, str]:
     """Return the weights that are no followed layer's, and why: name -> reason."""
     known, told = {name for name, _ in found.producers}, {}
@@ -176,7 +225,9 @@ def _not_reached(model: nn.Module, found: Walk) -> dict[str, str]:
 
 
 def _number_kept(group: ChannelGroup, ratio: float, round_to: int, least: int) -> int:
-    """Return how many choices of a group are kept."""
+    """Return how many choices of a group are kept; all at ratio 0."""
+    if ratio == 0:
+        return group.choices
     wanted = group.width * (1 - ratio)
     channels = max(math.floor(wanted / round_to + 0.5), 1) * round_to
     return math.ceil(max(channels, least) * group.choices / group.width)
@@ -212,13 +263,23 @@ def _groups(model: nn.Module, found: Walk, ignore: Sequence[str]) -> list[_Group
 
 
 @torch.no_grad()
-def _importance(model: nn.Module, found: Walk) -> NDArray[np.float64]:
-    """Return the L2 norm of all weights that go with each root; index by the root's number."""
+def _importance(
+    model: nn.Module, found: Walk, scores: Mapping[str, torch.Tensor] | None
+) -> NDArray[np.float64]:
+    """Return the L2 norm of all weights that go with each root, or of their scores' roots; index by the root's number.
+
+    Raises:
+        InputError: scores have another shape than their parameter.
+    """
     squares: NDArray[np.float64] = np.zeros(len(found.held._parents))
     for name, one in model.named_parameters():
+        if scores is not None and name in scores and scores[name].shape != one.shape:
+            given = tuple(scores[name].shape)
+            raise InputError(f"the scores of {name} must have shape {tuple(one.shape)}, got {given}")
+        each = one.double().square() if scores is None else scores.get(name, torch.zeros_like(one)).double()
         for axis, places in enumerate(found.tensors.get(name, ())):
             others = [other for other in range(one.ndim) if other != axis]
-            sums = one.double().square().sum(dim=others) if others else one.double().square()
+            sums = each.sum(dim=others) if others else each
             np.add.at(squares, found.held.roots(places), sums.cpu().numpy())
     squares[FIXED] = 0
     return np.sqrt(squares)

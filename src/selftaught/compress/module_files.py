@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from selftaught.compress.prunable_weights import prunable
-from selftaught.compress.shrinking import put_numbers_right
 from selftaught.compress.tracing import check_finite
 from selftaught.errors import DataError, InputError, ResumeError, did_you_mean
 from selftaught.training.checkpoint import load_tensors, save_tensors
+from selftaught.training.resizing import put_numbers_right
 from selftaught.writing import file_to_write
 
 __all__ = ["SavedModule", "load_module", "save_module"]

@@ -1,10 +1,9 @@
-"""Take places out of a module's tensors, and put its layers' own numbers right."""
+"""Take places out of a module's tensors."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from selftaught.compress.walking import Walk
+from selftaught.training.resizing import replace_tensors
 
-__all__ = ["kept_places", "masked_copy", "put_numbers_right", "shrunk"]
+__all__ = ["kept_places", "masked_copy", "shrunk"]
 
 #: Name of a tensor -> for each axis which places are kept.
 Kept = Mapping[str, list[NDArray[np.bool_]]]
-
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def kept_places(found: Walk, gone: frozenset[int]) -> dict[str, list[NDArray[np.bool_]]]:
@@ -64,40 +61,5 @@ def shrunk(model: nn.Module, kept: Kept) -> nn.Module:
             if isinstance(one, nn.Parameter)
             else smaller.clone()
         )
-    for part in own.modules():
-        before = {name: tuple(one.shape) for name, one in part._parameters.items() if one is not None}
-        changed = False
-        for held in (part._parameters, part._buffers):
-            entries: dict[str, Any] = dict(held)
-            for name, one in entries.items():
-                if id(one) in replaced:
-                    held[name] = replaced[id(one)]
-                    changed = True
-        if changed:
-            put_numbers_right(part, before)
+    replace_tensors(own, replaced)
     return own
-
-
-def put_numbers_right(part: Any, before: Mapping[str, tuple[int, ...]]) -> None:
-    """Give a layer the sizes of its new tensors.
-
-    Args:
-        part: a module; of kinds without such numbers it is left alone.
-        before: name of each of its parameters -> shape before.
-    """
-    if isinstance(part, nn.Linear):
-        part.out_features, part.in_features = part.weight.shape
-    elif isinstance(part, _CONVOLUTIONS):
-        part.out_channels = part.weight.shape[0]
-        if part.groups > 1 and before["weight"][1] == 1:  # depthwise
-            part.groups = part.out_channels // (before["weight"][0] // part.groups)
-        part.in_channels = part.weight.shape[1] * part.groups
-    elif isinstance(part, _TRANSPOSED):
-        part.in_channels, part.out_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
-    elif isinstance(part, nn.modules.batchnorm._NormBase):
-        sized = part.weight if part.weight is not None else part.running_mean
-        part.num_features = len(sized)
-    elif isinstance(part, nn.Embedding):
-        part.embedding_dim = part.weight.shape[1]
-    elif isinstance(part, nn.PReLU):
-        part.num_parameters = part.weight.numel()

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from selftaught.errors import MissingExtraError, ResumeError
+from selftaught.errors import InputError, MissingExtraError, ResumeError
 from selftaught.writing import write_atomically
 
-__all__ = ["load_tensors", "nested", "save_tensors"]
+__all__ = ["load_plain_tensors", "load_tensors", "nested", "save_tensors"]
 
 _KEY = "selftaught"
 
@@ -52,6 +52,23 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] |
     except Exception as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ResumeError(f"{path} cannot be read ({told}); start over with resume=False (--fresh)") from None
+
+
+def load_plain_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of any safetensors file, whoever wrote it.
+
+    Raises:
+        InputError: there is no such file, or it is none.
+        MissingExtraError: safetensors is not installed.
+    """
+    load = _safetensors().load
+    try:
+        return dict(load(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a safetensors file") from None
+    except Exception as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is no safetensors file ({told}); save the weights as one") from None
 
 
 def nested(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.fitting import Fitted, Progress, fit
 from selftaught.training.models import ModelName, make_model, mlp, small_cnn
 from selftaught.training.outcomes import RecordOutcomes
+from selftaught.training.resizing import take_shapes
 from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
 __all__ = [
-    "MODEL", "Trained", "load_trained", "model_facts", "recorded_config", "reference_model", "train", "untrained_like",
+    "HISTORY", "LEDGER", "MODEL", "RESULT", "Trained", "load_trained", "model_facts", "model_of_facts",
+    "recorded_config", "reference_model", "train", "training_parts", "untrained_like",
 ]  # fmt: skip
 
 VALID_SHARE = 0.1
@@ -124,7 +126,7 @@ def train(
     config = config or TrainConfig()
     folder = Path(out).expanduser()
     made = reference_model(model, examples, hidden=hidden, dropout=dropout, seed=config.seed)
-    parts = _split(examples, config.seed if split_seed is None else split_seed)
+    parts = training_parts(examples, config.seed if split_seed is None else split_seed)
     floor = tuple(baselines(parts["train"], parts["test"], seed=config.seed))
     if on_baselines is not None:
         on_baselines(floor)
@@ -140,12 +142,12 @@ def train(
     sample = as_inputs(torch.from_numpy(examples.inputs[:1].copy()))
     found = Trained(made, fitted, evaluate(made, parts["test"]), floor, cost(made, sample, rounds=10), folder)
     facts = model_facts(model, examples, hidden=hidden, dropout=dropout)
-    _write(folder, found, facts, examples.name)
+    _write(folder, found, facts, examples.name, config.seed if split_seed is None else split_seed)
     return found
 
 
 def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
-    """Return the model that `train` left in a folder, in evaluation mode.
+    """Return the model that `train` left in a folder, in evaluation mode; also one that has lost channels since.
 
     It takes inputs as `Examples` hold them in float32: tables as they are, images (n, channels, height, width) from 0
     to 1 where they were stored as uint8.
@@ -154,14 +156,24 @@ def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
         ResumeError: there is none, or it is damaged.
     """
     tensors, facts = _stored(Path(folder).expanduser() / MODEL)
+    model = take_shapes(model_of_facts(facts), tensors)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def model_of_facts(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Module:
+    """Return the model that a file's facts describe, as wide as it was built, with new weights.
+
+    Args:
+        facts: beside the weights that `train` left.
+        seed: of the weights.
+    """
     classes = tuple(facts["classes"])
     labels = np.zeros(2, np.int64) if classes else np.array([0.0, 1.0], np.float32)
     stand_in = Examples(
         np.zeros((2, *facts["shape"]), facts["type"]), labels, np.array(["a", "b"]), class_names=classes
     )
-    model = reference_model(facts["model"], stand_in, hidden=facts["hidden"], dropout=facts["dropout"])
-    model.load_state_dict(tensors)
-    return model.eval()
+    return reference_model(facts["model"], stand_in, hidden=facts["hidden"], dropout=facts["dropout"], seed=seed)
 
 
 def untrained_like(folder: str | os.PathLike[str], examples: Examples, *, seed: int) -> torch.nn.Module:
@@ -242,7 +254,13 @@ def reference_model(
     return make_model(name, examples, seed=seed)
 
 
-def _split(examples: Examples, seed: int) -> dict[str, Any]:
+def training_parts(examples: Examples, seed: int) -> dict[str, Any]:
+    """Return the parts that `train` makes of examples: "train", "valid", "test", and row numbers of the first two.
+
+    Args:
+        examples: labelled.
+        seed: of the training.
+    """
     free, test = set_apart(examples, seed=seed)
     classes = strata(examples)
     size = min(max(int(VALID_SHARE * len(free)), 1), MOST_VALID)
@@ -254,9 +272,10 @@ def _split(examples: Examples, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(folder: Path, found: Trained, facts: dict[str, Any], name: str) -> None:
+def _write(folder: Path, found: Trained, facts: dict[str, Any], name: str, split_seed: int) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in found.fitted.history)
-    result = {"data": name, **{key: facts[key] for key in ("model", "hidden", "dropout")}, **found.to_dict()}
+    told = {key: facts[key] for key in ("model", "hidden", "dropout")}
+    result = {"data": name, "split_seed": split_seed, **told, **found.to_dict()}
     try:
         save_tensors(folder / MODEL, found.model.state_dict(), facts)
         write_atomically(folder / HISTORY, lines.encode())

@@ -1,0 +1,93 @@
+"""Give a module tensors of other sizes, and put its layers' own numbers right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from selftaught.errors import InputError
+
+__all__ = ["put_numbers_right", "replace_tensors", "take_shapes"]
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def take_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Give a module's parameters and buffers the shapes of these tensors, in place, so that it can load them.
+
+    Args:
+        model: a module of the same class, as wide as it was built.
+        tensors: name of a parameter or buffer -> tensor of its new shape; the numbers of axes stay.
+
+    Raises:
+        InputError: names or numbers of axes differ.
+
+    >>> layer = take_shapes(nn.Linear(4, 3), {"weight": torch.zeros(2, 4), "bias": torch.zeros(2)})
+    >>> layer, layer(torch.zeros(1, 4)).shape
+    (Linear(in_features=4, out_features=2, bias=True), torch.Size([1, 2]))
+    """
+    own = model.state_dict()
+    differing = sorted(set(own) ^ set(tensors))
+    if differing:
+        raise InputError(f"the weights do not belong to this model: {differing[0]} is in one of them only")
+    replaced: dict[int, torch.Tensor] = {}
+    for name, one in [*model.named_parameters(), *model.named_buffers()]:
+        if name not in tensors or tensors[name].shape == one.shape:
+            continue
+        if tensors[name].ndim != one.ndim:
+            given = tuple(tensors[name].shape)
+            raise InputError(f"the weights do not belong to this model: {name} is {tuple(one.shape)} here, got {given}")
+        fresh = torch.zeros(tensors[name].shape, dtype=one.dtype, device=one.device)
+        kept = isinstance(one, nn.Parameter)
+        replaced[id(one)] = nn.Parameter(fresh, requires_grad=one.requires_grad) if kept else fresh
+    replace_tensors(model, replaced)
+    return model
+
+
+def replace_tensors(model: nn.Module, replaced: Mapping[int, torch.Tensor]) -> None:
+    """Put other tensors in the place of a module's, everywhere they are shared; layers learn their new sizes.
+
+    Args:
+        model: changed in place.
+        replaced: `id` of a parameter or buffer -> what comes in its place.
+    """
+    for part in model.modules():
+        before = {name: tuple(one.shape) for name, one in part._parameters.items() if one is not None}
+        changed = False
+        for held in (part._parameters, part._buffers):
+            entries: dict[str, Any] = dict(held)
+            for name, one in entries.items():
+                if id(one) in replaced:
+                    held[name] = replaced[id(one)]
+                    changed = True
+        if changed:
+            put_numbers_right(part, before)
+
+
+def put_numbers_right(part: Any, before: Mapping[str, tuple[int, ...]]) -> None:
+    """Give a layer the sizes of its new tensors.
+
+    Args:
+        part: the layer.
+        before: shapes of its parameters before.
+    """
+    if isinstance(part, nn.Linear):
+        part.out_features, part.in_features = part.weight.shape
+    elif isinstance(part, _CONVOLUTIONS):
+        part.out_channels = part.weight.shape[0]
+        if part.groups > 1 and before["weight"][1] == 1:  # depthwise
+            part.groups = part.out_channels // (before["weight"][0] // part.groups)
+        part.in_channels = part.weight.shape[1] * part.groups
+    elif isinstance(part, _TRANSPOSED):
+        part.in_channels, part.out_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
+    elif isinstance(part, nn.modules.batchnorm._NormBase):
+        sized = part.weight if part.weight is not None else part.running_mean
+        part.num_features = len(sized)
+    elif isinstance(part, nn.Embedding):
+        part.embedding_dim = part.weight.shape[1]
+    elif isinstance(part, nn.PReLU):
+        part.num_parameters = part.weight.numel()

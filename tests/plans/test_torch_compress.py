@@ -1,0 +1,197 @@
+"""From a trained model to a folder that is whole, loads again, goes on after a kill, and judges by unseen examples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from selftaught.audit import seen_ids
+from selftaught.errors import InputError, ResumeError
+from selftaught.examples import Examples
+from selftaught.ledger import Ledger
+from selftaught.plans import Channels, FineTune, Plan, compress, divide, headline, load_source
+from selftaught.training import Progress, TrainConfig, evaluate, load_trained
+from tests.plans.conftest import quick
+
+PLAN = Plan(steps=(Channels(ratio=0.5), FineTune(training=TrainConfig(epochs=2, device="cpu"))))
+
+
+def test_the_folder_is_whole_and_loads_again(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    source = load_source(str(trained))
+    found = compress(source, digits, PLAN, out=tmp_path / "small", judging=quick())
+    assert found.made.widths == {"2.weight": (64, 32), "4.weight": (32, 16)}
+    again = load_trained(tmp_path / "small")
+    test = found.parts.test
+    np.testing.assert_array_equal(evaluate(again, test).scores, evaluate(found.made.model, test).scores)
+    told = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert told["headline"] == headline(found.comparison)
+    assert Plan(**told["plan"]) == PLAN
+    assert Plan.from_json((tmp_path / "small" / "plan.json").read_text()) == PLAN
+    assert len((tmp_path / "small" / "history.jsonl").read_text().splitlines()) == 2
+    before, after = evaluate(source.model, test), evaluate(again, test)
+    assert told["accuracy"]["before"] == pytest.approx(before.score)
+    assert told["accuracy"]["after"] == pytest.approx(after.score)
+    labels = np.asarray(test.labels)
+    for place, one in enumerate(told["classes"]):
+        assert one["before"] == pytest.approx(before.correct[labels == place].mean())
+    assert any("seed churn" in one for one in told["warnings"])
+    ledger = Ledger(tmp_path / "small" / "audit")
+    np.testing.assert_array_equal(ledger.values("forgotten", test.ids), before.correct & ~after.correct)
+    np.testing.assert_array_equal(ledger.values("gained", test.ids), ~before.correct & after.correct)
+    assert (tmp_path / "small" / "audit" / "audit.json").is_file()
+    # What the smaller model saw is known too, so that an audit of both folders leaves it out.
+    assert set(seen_ids([tmp_path / "small"])) == set(seen_ids([trained]))
+    smaller = load_source(str(tmp_path / "small"))
+    assert smaller.make(1)[2].out_features == 32
+    assert divide(smaller, digits, seed=5).told == "the parts of the model's own training"
+
+
+def test_what_the_model_was_trained_on_never_judges_it(trained: Path, digits: Examples) -> None:
+    source = load_source(str(trained))
+    seen = set(seen_ids([trained]))
+    parts = divide(source, digits)
+    assert parts.told == "the parts of the model's own training"
+    assert not parts.warning
+    assert not seen & set(parts.test.ids)
+    assert set(parts.train.ids) | set(parts.valid.ids) == seen
+    known = np.isin(digits.ids, list(seen))
+    other = divide(source, digits.take(np.flatnonzero(known)[:200].tolist() + np.flatnonzero(~known).tolist()))
+    assert not seen & {*other.valid.ids, *other.test.ids}
+    with pytest.raises(InputError, match="trained on all but"):
+        divide(source, digits.take(known))
+    kept_apart = divide(source, digits.take(known), test=digits.take(~known))
+    assert set(kept_apart.test.ids) == set(digits.ids[~known])
+    assert not set(kept_apart.valid.ids) & set(kept_apart.train.ids)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_model(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    source = load_source(str(trained))
+    whole = compress(source, digits, PLAN, out=tmp_path / "whole", judging=quick())
+    steps = []
+
+    def stop(progress: Progress) -> str | None:
+        steps.append(progress.step)
+        return "stop"
+
+    slow = Plan(steps=(PLAN.steps[0], FineTune(training=TrainConfig(epochs=2, device="cpu", checkpoint_seconds=0))))
+    cut = compress(source, digits, slow, out=tmp_path / "cut", judging=quick(), on_progress=stop)
+    if steps:  # too fast to be stopped otherwise
+        assert not cut.made.finished
+    gone_on = compress(source, digits, slow, out=tmp_path / "cut", judging=quick())
+    assert gone_on.made.finished
+    for name, one in whole.made.model.state_dict().items():
+        assert torch.equal(one, gone_on.made.model.state_dict()[name])
+    with pytest.raises(ResumeError, match="asked for something else"):
+        compress(source, digits, Plan(steps=(Channels(ratio=0.25),)), out=tmp_path / "cut", judging=quick())
+    with pytest.raises(ResumeError, match="no run"):
+        compress(source, digits, PLAN, out=tmp_path / "none", judging=quick(), resume=True)
+
+
+MODEL_FILE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(64, 32)
+        self.last = nn.Linear(32, {classes})
+    def forward(self, inputs):
+        return self.last(self.hidden(inputs.flatten(1)).relu())
+
+def make():
+    return Net()
+
+def number():
+    return 3
+"""
+
+
+def test_a_function_of_the_users_own(digits: Examples, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MODEL_FILE.format(classes=10))
+    own = load_source(f"{path}:make")
+    save_file({name: one + 0.5 for name, one in own.model.state_dict().items()}, tmp_path / "weights.safetensors")
+    source = load_source(f"{path}:make", weights=tmp_path / "weights.safetensors")
+    assert torch.equal(source.model.state_dict()["last.bias"], own.model.state_dict()["last.bias"] + 0.5)
+    plan = Plan(steps=(Channels(ratio=0.5),))
+    found = compress(source, digits, plan, out=tmp_path / "small", judging=quick())
+    assert "not known" in found.warnings[0]
+    again = load_source(f"{path}:make", weights=tmp_path / "small" / "model.safetensors")
+    few = digits.take(np.arange(20))
+    np.testing.assert_array_equal(evaluate(again.model, few).scores, evaluate(found.made.model, few).scores)
+    with pytest.raises(InputError, match="name that function"):
+        load_source(str(tmp_path / "small"))
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("nothing", "there is no model"), ("no_such_module_x:make", "cannot be imported"),
+        ("{0}/missing.py:make", "no file"), ("{0}/mine.py:made", "did you mean 'make'"),
+        ("{0}/mine.py:number", "must return a torch module"), ("{0}/broken.py:make", "SyntaxError"),
+        ("{0}", "holds no"),
+    ],
+)  # fmt: skip
+def test_a_model_that_cannot_be_had_is_one_line(tmp_path: Path, name: str, match: str) -> None:
+    (tmp_path / "mine.py").write_text(MODEL_FILE.format(classes=10))
+    (tmp_path / "broken.py").write_text("def make(:\n")
+    with pytest.raises(InputError, match=match) as told:
+        load_source(name.format(tmp_path))
+    assert "\n" not in str(told.value)
+
+
+def test_models_and_data_that_do_not_go_together(digits: Examples, iris_like: Examples, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MODEL_FILE.format(classes=9))
+    source = load_source(f"{tmp_path}/mine.py:make")
+    with pytest.raises(InputError, match="10 classes"):
+        compress(source, digits, PLAN, out=tmp_path / "out")
+    with pytest.raises(InputError, match="does not take inputs"):
+        compress(source, iris_like, PLAN, out=tmp_path / "out")
+    (tmp_path / "mine.py").write_text(MODEL_FILE.format(classes=10))
+    good = load_source(f"{tmp_path}/mine.py:make")
+    with pytest.raises(InputError, match="no column of groups 'sex'"):
+        compress(good, digits, PLAN, out=tmp_path / "out", judging=quick(groups=("sex",)))
+    bad = good.model.state_dict()
+    bad["hidden.weight"][0, 0] = float("nan")
+    save_file(bad, tmp_path / "bad.safetensors")
+    with pytest.raises(InputError, match=r"1 of 2048 numbers of hidden\.weight are not finite"):
+        load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "bad.safetensors")
+    (tmp_path / "text.safetensors").write_text("pickle")
+    with pytest.raises(InputError, match="no safetensors file"):
+        load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "text.safetensors")
+    save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="do not belong"):
+        load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "other.safetensors")
+
+
+def test_a_trained_model_knows_its_classes(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    renamed = Examples(
+        digits.inputs, digits.labels, digits.ids, class_names=tuple(f"c{k}" for k in range(10)), name="renamed"
+    )
+    with pytest.raises(InputError, match="knows other classes"):
+        compress(load_source(str(trained)), renamed, PLAN, out=tmp_path / "out")
+
+
+@pytest.fixture
+def iris_like() -> Examples:
+    from selftaught import load
+
+    return load("iris")
+
+
+def test_zeros_that_gain_nothing_are_said_in_the_first_line(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    from selftaught.plans import Weights
+
+    plan = Plan(steps=(Weights(amount=0.9, schedule="one-shot", ranking="per_layer"),))
+    found = compress(load_source(str(trained)), digits, plan, out=tmp_path / "out", judging=quick())
+    assert isinstance(found.made.model, nn.Module)
+    gains = found.comparison.gains[0]
+    if gains.rows[-1].realised < 1.1:  # of two rounds on a busy machine no more can be asked
+        assert headline(found.comparison).startswith("Nothing is gained in time")
+    assert gains.rows[-1].theoretical > 5
