@@ -25,7 +25,7 @@ class MakeBelieve:
     interrupt_at = -1
     calls = 0
 
-    def __init__(self, task: Any, config: Any) -> None:
+    def __init__(self, task: Any, config: Any, *, masks: Any = None) -> None:
         self.config = config
 
     def __call__(self, candidate: Any, *, stop: Any = None) -> Judgement:

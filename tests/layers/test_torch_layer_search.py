@@ -23,7 +23,7 @@ class MakeBelieve:
 
     calls = 0
 
-    def __init__(self, task: Any, config: Judging) -> None:
+    def __init__(self, task: Any, config: Judging, *, masks: Any = None) -> None:
         self.config = config
 
     def __call__(self, candidate: Any, *, stop: Any = None) -> Judgement:

@@ -39,6 +39,7 @@ from selftaught.audit.finding import Finding, Verdict
 from selftaught.audit.findings_folder import PersonsVerdict, read_verdicts, record_verdict, write_findings
 from selftaught.audit.impact import LEAST_SIZE, Impact, Measure, impacts, intersections, null_rejections
 from selftaught.audit.kinds import KINDS, HardnessKinds, Kind, hardness_kinds, kinds_matrix
+from selftaught.audit.levels import Level, Sweep, sweep
 from selftaught.audit.map_sheet import saliency_sheet
 from selftaught.audit.memorisation import Memorised, draw_subsets, measure_memorisation, memorisation
 from selftaught.audit.number_populations import NumberPopulation, moved
@@ -59,7 +60,6 @@ from selftaught.audit.roar_result import Roar
 from selftaught.audit.saved import load_predictions, save_predictions
 from selftaught.audit.sheet import example_sheet
 from selftaught.audit.slices import Slice, find_slices
-from selftaught.audit.sweep import Level, Sweep, sweep
 from selftaught.audit.threshold_classes import AumThreshold, aum_threshold
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.lazy import lazy_names as _lazy_names

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from selftaught.audit.exemplars import taxicab
+from selftaught.audit.levels import Sweep
 from selftaught.audit.population import Population, join, modal_labels
 from selftaught.audit.sheet import example_sheet
-from selftaught.audit.sweep import Sweep
 from selftaught.errors import InputError, did_you_mean
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
