@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,9 @@ import pytest
 
 from selftaught import load
 from selftaught.examples import Examples
+from tests.torch_fixtures import one_thread_and_random_numbers_of_its_own
 
-
-@pytest.fixture(autouse=True)
-def _one_thread_and_random_numbers_of_its_own() -> Iterator[None]:
-    import torch  # here: this file is read by runs without torch's tests too
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+__all__ = ["one_thread_and_random_numbers_of_its_own"]  # for pytest, which takes fixtures from here
 
 
 @pytest.fixture(scope="session")
