@@ -75,6 +75,19 @@ def test_the_page_shows_every_example_and_runs_nothing(kind: str, tmp_path: Path
     assert text == write_audit_page(place).read_text("utf-8")
 
 
+def test_one_model_a_side_is_not_called_safe(tmp_path: Path) -> None:
+    populations = {0.0: planted(1, LABELS, seed=0, name="dense"), 0.9: planted(1, LABELS, seed=1, name="pruned")}
+    found, data = sweep(populations, examples("grey")), examples("grey")
+    named = dict(zip((one.name for one in found.levels), populations.values(), strict=True))
+    place = write_findings(tmp_path / "out", found, named, data, command="selftaught audit", top=7)
+    write_audit_page(place)
+    page = (place / "audit.html").read_text()
+    assert "Too few models or examples to tell a change from chance." in page
+    assert "What seeds alone change is not known" in page
+    assert "No class or group is shown to be worse off" not in page
+    assert "Chance alone:" not in page
+
+
 def test_verdicts_are_kept_replaced_counted_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = folder(tmp_path, "grey")
     shown = json.loads((place / "sheet.json").read_text())["sheets"][0]["examples"]

@@ -107,3 +107,9 @@ def test_groups_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "worst group" in told
     held = json.loads((tmp_path / "out" / "result.json").read_text())
     assert [one["name"] for one in held["groups"]] == ["kind x", "kind y"]
+
+
+def test_what_grew_is_not_called_less() -> None:
+    from selftaught.cli.compress_view import _times
+
+    assert (_times(920, 4601), _times(920, 460), _times(5, 0)) == ("5.00 x more", "2.00 x less", "")

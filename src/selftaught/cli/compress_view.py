@@ -87,7 +87,11 @@ def print_compressed(found: CompressedRun) -> None:
 
 
 def _times(before: float, after: float) -> str:
-    return f"{before / after:.2f} x less" if after else ""
+    if not after:
+        return ""
+    if after > before > 0:
+        return f"{after / before:.2f} x more"
+    return f"{before / after:.2f} x less"
 
 
 def _some(told: list[str]) -> str:

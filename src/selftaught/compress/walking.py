@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from selftaught.compress.coupling import FIXED, Coupling, Labels, Places, reshaped
+from selftaught.compress.tracing import quiet
 from selftaught.errors import InputError
 
 __all__ = ["Walk", "walk"]
@@ -116,12 +116,14 @@ def walk(model: nn.Module, inputs: tuple[Any, ...]) -> Walk:
     """
     own = copy.deepcopy(model).eval()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of recurrent layers, whose weights the export moves about
+        with quiet():  # of recurrent layers, whose weights the export moves about; of code that it cannot follow
             program = torch.export.export(own, inputs)
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"torch.export cannot take the model ({first}); channels cannot be removed from it") from None
+        raise InputError(
+            f"torch.export cannot take the model ({first}); channels cannot be removed from it: "
+            "prune its weights instead, or write its forward without branches on values"
+        ) from None
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     held = {**dict(own.named_parameters(remove_duplicate=False)), **dict(own.named_buffers(remove_duplicate=False))}

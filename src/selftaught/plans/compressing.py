@@ -210,8 +210,9 @@ def headline(found: Comparison) -> str:
     if not found.realised:
         counted = f"{best.theoretical:.2f} x fewer multiply-adds"
         return f"Nothing is gained in time: {counted}, {best.realised:.2f} x the speed at best; {change}"
-    smaller = found.gains[0].rows[0].bytes / max(found.gains[0].rows[-1].bytes, 1)
-    return f"{best.realised:.2f} x faster at batch {best_batch}, {smaller:.2f} x fewer bytes; {change}"
+    old, new = found.gains[0].rows[0].bytes, max(found.gains[0].rows[-1].bytes, 1)
+    size = f"{old / new:.2f} x fewer bytes" if new <= old else f"{new / old:.2f} x more bytes"
+    return f"{best.realised:.2f} x faster at batch {best_batch}, {size}; {change}"
 
 
 def _write(run: CompressedRun, source: Source, both: tuple[Evaluation, Evaluation]) -> None:

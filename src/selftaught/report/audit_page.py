@@ -77,7 +77,11 @@ def audit_page(found: Mapping[str, Any], sheet: Mapping[str, Any], verdicts: Map
 def _headline(found: Mapping[str, Any]) -> str:
     safest, first = found["safest"], found["levels"][0]["name"]
     last = found["levels"][-1]["name"]
-    if safest == first:
+    audits = [level["audit"] for level in found["levels"] if level["audit"]]
+    verdicts = {one["raw"]["verdict"] for told in audits for one in told["impacts"]}
+    if verdicts and verdicts <= {"no null", "too few"}:
+        sentence = "Too few models or examples to tell a change from chance."
+    elif safest == first:
         sentence = "At every level some class or group is significantly worse off."
         if len(found["levels"]) == 2:
             sentence = f"{last}: some class or group is significantly worse off than {first}."
@@ -160,6 +164,11 @@ def _level(level: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], verd
         f"{_number(cie['churn'], 3)} move beyond the threshold; here it is {_number(pie['rate'], 3)} and "
         f"{_number(cie['rate'], 3)} ({pie['finding']['verdict']})."
     )
+    if pie["churn"] is None:
+        null = (
+            f"{_number(pie['rate'], 3)} of the examples changed their label. What seeds alone change is not known: "
+            "that takes four models or more before the change, and several after it."
+        )
     parts = [element("h2", escape(str(level["name"]))), element("p", escape(null)), _impacts(told["impacts"])]
     if examples:
         parts.append(element("h3", f"The {len(examples)} examples that moved furthest, found without labels or groups"))
