@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,18 @@ def test_wrong_use_is_one_line(
     assert err.startswith("selftaught: ")
     assert match in err
     assert err.count("\n") == 1
+
+
+def test_without_onnxruntime_nothing_is_begun(
+    dense: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for more in (["--int8", "static"], ["--onnx", "--protect"]):
+        code, out, err = run(["compress", str(dense), "--out", str(tmp_path / "out"), *more, *QUICK, "-q"], capsys)
+        assert (code, out) == (2, "")
+        assert "needs onnxruntime" in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "out").exists()
 
 
 def test_groups_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

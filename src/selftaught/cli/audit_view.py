@@ -111,7 +111,7 @@ def print_sweep(found: Sweep) -> None:
         console.print(f"refuse: already at {found.levels[1].name} a class or group is significantly worse")
         return
     unseen = safest.not_ruled_out
-    bound = "" if unseen != unseen else f"; a loss of up to {max(unseen, 0):.3f} is not ruled out"
+    bound = "" if unseen != unseen else f"; a loss of up to {min(max(unseen, 0), 1):.3f} is not ruled out"
     console.print(f"up to {safest.name} no class or group is significantly worse{bound}")
 
 

@@ -49,12 +49,12 @@ def print_compressed(found: CompressedRun) -> None:
     low, high = (100 * end for end in one.accuracy.interval)
     points = 100 * (one.accuracy.after - one.accuracy.before)
     rows.append(("accuracy, test", f"{one.accuracy.before:.4f}", f"{one.accuracy.after:.4f}",
-                 f"{points:+.1f} [{low:+.1f}, {high:+.1f}]"))  # fmt: skip
+                 f"{points:+z.1f} [{low:+z.1f}, {high:+z.1f}]"))  # fmt: skip
     least = (worst(one.classes, "before"), worst(one.classes, "after"))
-    rows.append(("worst class", f"{least[0]:.4f}", f"{least[1]:.4f}", f"{100 * (least[1] - least[0]):+.1f}"))
+    rows.append(("worst class", f"{least[0]:.4f}", f"{least[1]:.4f}", f"{100 * (least[1] - least[0]):+z.1f}"))
     if one.groups:
         ends = (worst(one.groups, "before"), worst(one.groups, "after"))
-        rows.append(("worst group", f"{ends[0]:.4f}", f"{ends[1]:.4f}", f"{100 * (ends[1] - ends[0]):+.1f}"))
+        rows.append(("worst group", f"{ends[0]:.4f}", f"{ends[1]:.4f}", f"{100 * (ends[1] - ends[0]):+z.1f}"))
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -64,7 +64,9 @@ def print_compressed(found: CompressedRun) -> None:
     lost = one.drop
     low, high = (100 * end for end in lost.interval)
     points = 100 * (lost.after - lost.before)
-    say(f"who paid most: {lost.name}, {points:+.1f} points [{low:+.1f}, {high:+.1f}] "
+    who = lost.name if any(lost is group for group in one.groups) else f"class {lost.name}"
+    paid = "nobody lost; least gained" if points >= 0 else "who paid most"
+    say(f"{paid}: {who}, {points:+z.1f} points [{low:+z.1f}, {high:+z.1f}] "
         f"of {lost.n} examples; {int((one.wrong_after & ~one.wrong_before).sum())} examples forgotten, "
         f"{int((one.wrong_before & ~one.wrong_after).sum())} gained")  # fmt: skip
     made = found.made

@@ -61,6 +61,16 @@ class OnnxExport:
         return f"{text}; batches of one size only: {self.fixed_batch}" if self.fixed_batch else text
 
 
+def require_onnx() -> Any:
+    """Return the module `onnx`, after all that an export needs was imported.
+
+    Raises:
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    onnx, *_ = [required(name, "exporting to ONNX") for name in ("onnx", "onnxscript", "onnxruntime")]
+    return onnx
+
+
 def export_onnx(
     model: nn.Module,
     example_inputs: Any,
@@ -104,9 +114,7 @@ def export_onnx(
     if opset < OPSET:
         raise InputError(f"opset must be at least {OPSET}, got {opset}")
     place = file_to_write(path)
-    onnx = required("onnx", "exporting to ONNX")
-    required("onnxscript", "exporting to ONNX")
-    required("onnxruntime", "exporting to ONNX")
+    onnx = require_onnx()
     check_finite(model)
     arguments = as_arguments(example_inputs)
     own = own_copy(model)

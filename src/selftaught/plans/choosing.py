@@ -15,7 +15,7 @@ from selftaught.plans.parts import Parts
 from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
-from selftaught.plans.runtimes import in_onnxruntime, runtime_of
+from selftaught.plans.runtimes import in_onnxruntime, require_runtime, runtime_of
 from selftaught.plans.samples import few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
@@ -59,6 +59,7 @@ class Choosing:
     ) -> None:
         if target is not None and plan.steps[0].kind in ("start", "rewind", "supermask"):
             raise InputError("--target searches cuts of the trained model; leave out --start")
+        require_runtime(plan)
         self.plan = plan
         self.target = target
         self.protected = protected

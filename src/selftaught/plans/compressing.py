@@ -21,6 +21,7 @@ from selftaught.plans.execution import Compressed, run_plan
 from selftaught.plans.parts import Parts, divide
 from selftaught.plans.plan import Plan
 from selftaught.plans.progress import Decisions
+from selftaught.plans.runtimes import require_runtime
 from selftaught.plans.samples import sample_of
 from selftaught.plans.sources import Source, check_classes, check_fit
 from selftaught.plans.target import Target
@@ -171,6 +172,7 @@ def compress(
     folder = Path(out).expanduser()
     wanted = {"model": source.name, **(request or {})}
     if isinstance(plan, Plan):
+        require_runtime(plan)
         wanted["plan"] = plan.model_dump(mode="json")
     decisions = Decisions(folder, wanted, resume=resume)
     warnings = [parts.warning] if parts.warning else []

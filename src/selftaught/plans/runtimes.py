@@ -11,12 +11,23 @@ import torch
 from torch import nn
 
 from selftaught.compress import OnnxModel, Runnable, choose_layers, count_multiply_adds, export_onnx, quantise
+from selftaught.compress.onnx_export import require_onnx
 from selftaught.examples import Examples
-from selftaught.plans.plan import LowBits, Onnx
+from selftaught.plans.plan import LowBits, Onnx, Plan
 from selftaught.plans.samples import sample_of
 from selftaught.training import cost
 
-__all__ = ["InRuntime", "in_onnxruntime", "runtime_of", "with_kernels"]
+__all__ = ["InRuntime", "in_onnxruntime", "require_runtime", "runtime_of", "with_kernels"]
+
+
+def require_runtime(plan: Plan) -> None:
+    """Check, before the work, that what a plan leaves can be made here.
+
+    Raises:
+        MissingExtraError: a step needs onnx, onnxscript and onnxruntime, and one is not installed.
+    """
+    if any(isinstance(one, LowBits | Onnx) for one in plan.steps):
+        require_onnx()
 
 
 class InRuntime(nn.Module):
