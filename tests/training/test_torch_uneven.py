@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -64,6 +64,7 @@ def slow_emphasis(hard: np.ndarray, strength: float, cap: float) -> np.ndarray:
 
 
 @given(numbers, st.floats(0, 1), st.floats(1, 10))
+@example(values=[0.0, 87.0, 172.044921875], strength=1.0, cap=2.0)
 @settings(max_examples=60, deadline=None)
 def test_emphasis_is_what_bisection_finds(values: list[float], strength: float, cap: float) -> None:
     hard = np.round(values, 3)

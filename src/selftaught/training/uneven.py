@@ -79,7 +79,7 @@ def _lifted(raw: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
     for capped in range(count):
         rest = (count - cap * capped - below[capped]) / (count - capped)
         if ordered[capped] + rest <= cap:
-            return np.asarray(np.minimum(cap, raw + rest), np.float64)
+            return np.asarray(np.clip(raw + rest, 0.0, cap), np.float64)  # rounding must not make it negative
     return np.full(count, cap)
 
 
