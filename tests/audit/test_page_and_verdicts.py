@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from selftaught.audit import example_sheet, read_verdicts, record_verdict, sweep, taxicab, write_findings
-from selftaught.audit.sheet import png
+from selftaught.audit.picture import png
 from selftaught.cli import main
 from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples
@@ -172,3 +173,16 @@ def test_only_what_both_have_is_shown() -> None:
     assert {one["id"] for one in shown} == {"e0", "e1", "e2"}
     with pytest.raises(InputError, match="no id of dense is in"):
         example_sheet(dense.take(np.arange(5)), other, data.take(np.arange(9, 12)))
+
+
+def test_images_that_leave_most_of_a_byte_unused_are_not_shown_black() -> None:
+    pixels = np.zeros((40, 2, 2), np.uint8)
+    pixels[:, 0, 0], pixels[:, 1, 1] = 16, 8
+    ids = np.array([f"e{k}" for k in range(40)])
+    data = Examples(pixels, np.arange(40) % 3, ids, name="dim", class_names=("a", "b", "c"))
+    dense, other = planted(4, LABELS, seed=0, name="dense"), planted(4, LABELS, seed=1, name="other")
+    shown = example_sheet(dense, other, data, top=1)
+    wanted = np.array([[255, 0], [0, 128]], np.uint8)
+    assert base64.b64decode(shown[0]["image"]) == png(wanted)
+    data = Examples(pixels * 15, data.labels, ids, name="bright", class_names=data.class_names)
+    assert base64.b64decode(example_sheet(dense, other, data, top=1)[0]["image"]) == png(data.inputs[0])

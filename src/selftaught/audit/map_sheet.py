@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selftaught.audit.picture import png
 from selftaught.errors import InputError
 
-__all__ = ["picture", "saliency_sheet"]
+__all__ = ["saliency_sheet"]
 
 _CELL, _GAP, _TOP, _LEFT = 72, 6, 44, 96
 
@@ -45,10 +44,10 @@ def saliency_sheet(
     shown = (pixels - low) / (high - low or 1)
     for row in range(n):
         top = _TOP + row * (_CELL + _GAP)
-        parts.append(f'<text x="0" y="{top + _CELL / 2 + 4:g}">{escape(titles[row])}</text>')
+        parts.append(f'<text x="{_GAP}" y="{top + _CELL / 2 + 4:g}">{escape(titles[row])}</text>')
         cells = [shown[row], *(_ranked(scores[row], fraction) for scores in maps.values())]
         for k, cell in enumerate(cells):
-            data = base64.b64encode(picture(cell)).decode()
+            data = base64.b64encode(_grey_or_colour(cell)).decode()
             parts.append(
                 f'<image x="{_LEFT + k * (_CELL + _GAP)}" y="{top}" width="{_CELL}" height="{_CELL}" '
                 f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
@@ -60,25 +59,10 @@ def saliency_sheet(
     )
 
 
-def picture(pixels: NDArray[np.floating]) -> bytes:
-    """Return a PNG file (ISO/IEC 15948) of an image.
-
-    Args:
-        pixels: (height, width) or (height, width, channels) from 0 to 1.
-
-    >>> picture(np.zeros((2, 2)))[:8]
-    b'\\x89PNG\\r\\n\\x1a\\n'
-    """
-    values = np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5, np.uint8)
-    values = values[..., None] if values.ndim == 2 else values
-    values = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
-    height, width, channels = values.shape
-    lines = b"".join(b"\0" + row.tobytes() for row in values)
-    head = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+def _grey_or_colour(pixels: NDArray[np.floating]) -> bytes:
+    """Return the PNG of (height, width) or (height, width, channels) from 0 to 1: three channels, or the first."""
+    channels = 3 if pixels.ndim == 3 and pixels.shape[2] >= 3 else 1
+    return png(np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5, np.uint8).reshape(*pixels.shape[:2], -1)[..., :channels])
 
 
 def _ranked(scores: NDArray[np.floating], fraction: float) -> NDArray[np.float64]:

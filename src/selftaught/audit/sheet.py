@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from selftaught.audit.exemplars import taxicab
+from selftaught.audit.picture import png
 from selftaught.audit.population import Population, join, modal_labels
 from selftaught.errors import InputError
 from selftaught.examples import Examples
 
-__all__ = ["example_sheet", "png"]
+__all__ = ["example_sheet"]
 
 MOST_COLUMNS = 40
 
@@ -45,6 +43,7 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
     moved = taxicab(old, new)
     names = examples.class_names or tuple(str(c) for c in range(old.probabilities.shape[2]))
     sides = [(modal_labels(one.probabilities)[0], one.probabilities.mean(axis=0)) for one in (old, new)]
+    brightest = _brightest(examples)
     found = []
     for rank, row in enumerate(np.argsort(-moved, kind="stable")[:top], start=1):
         own = place[str(old.ids[row])]
@@ -57,7 +56,7 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
             told[side] = {"class": names[modal[row]], "probability": round(float(mean[row, modal[row]]), 4)}
         values = examples.inputs[own]
         if values.ndim >= 2:
-            told["image"] = base64.b64encode(png(values)).decode()
+            told["image"] = base64.b64encode(png(values / brightest if brightest else values)).decode()
         else:
             columns = examples.feature_names or tuple(str(k) for k in range(len(values)))
             pairs = list(zip(columns, values.tolist(), strict=True))[:MOST_COLUMNS]
@@ -66,33 +65,10 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
     return found
 
 
-def png(image: NDArray[Any]) -> bytes:
-    """Return an image as a PNG file (W3C Recommendation, third edition): 8 bits, grey or RGB, without a filter.
-
-    Args:
-        image: (H, W), (H, W, 1) or (H, W, 3); uint8, or floats, which are stretched from their least to their largest
-            value unless they lie from 0 to 1.
-
-    Raises:
-        InputError: it has another shape.
-
-    >>> png(np.zeros((2, 3), np.uint8))[1:4]
-    b'PNG'
-    """
-    pixels = np.asarray(image)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise InputError(f"an image must have shape (H, W), (H, W, 1) or (H, W, 3), got {np.shape(image)}")
-    if pixels.dtype != np.uint8:
-        numbers = np.nan_to_num(pixels.astype(np.float64))
-        low, high = float(numbers.min()), float(numbers.max())
-        low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-        pixels = np.clip((numbers - low) / (high - low or 1.0) * 255, 0, 255).round().astype(np.uint8)
-    height, width = pixels.shape[:2]
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
+def _brightest(examples: Examples) -> float | None:
+    """Return the largest value of images in whole numbers that leave most of a byte's range unused, such as 0 to 16."""
+    inputs = examples.inputs
+    if inputs.ndim < 3 or inputs.dtype != np.uint8:
+        return None
+    largest = float(inputs.max(initial=0))
+    return largest if 0 < largest < 128 else None
