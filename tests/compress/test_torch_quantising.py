@@ -49,7 +49,7 @@ def test_residual_network_of_full_width(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [7])
+@pytest.mark.parametrize("bits", [7, 8])
 def test_depthwise_and_gated_network(bits: int, tmp_path: Path) -> None:
     both_agree(MobileNet(), torch.randn(24, 3, 32, 32), tmp_path, weight_bits=bits)
 
