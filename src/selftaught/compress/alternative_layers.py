@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from selftaught.errors import InputError
 __all__ = ["BlockLinear", "CsrLinear", "Int8Linear", "RowsLinear"]
 
 
-class _Alternative(ReplacedLayer):
+class _Alternative(ReplacedLayer, ABC):
     """A linear layer in another form; what torch needs for it is made at the first call and not stored."""
 
     bias: torch.Tensor | None
@@ -40,11 +41,13 @@ class _Alternative(ReplacedLayer):
         """Return what the product needs."""
         return True
 
+    @abstractmethod
     def _product(self, x: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """Return x @ weight.T + bias, for (n, in_features)."""
 
+    @abstractmethod
     def _weight(self) -> torch.Tensor:
-        raise NotImplementedError
+        """Return the weights of the plain layer."""
 
     @torch.no_grad()
     def plain(self) -> nn.Linear:

@@ -14,7 +14,7 @@ from torch import nn
 from selftaught.errors import InputError, did_you_mean, require_one_of
 from selftaught.seeds import seed_for
 from selftaught.training.callbacks import Callback
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, model_device
 from selftaught.training.evaluation import run_model
 from selftaught.training.losses import as_scores
 from selftaught.training.random_state import own_random_state
@@ -364,15 +364,3 @@ def _outputs(model: nn.Module, exits: Sequence[str], inputs: Any) -> tuple[dict[
     if scores.ndim != 2 or scores.shape[1] < 2:
         raise InputError(f"early exit needs a classifier with scores (n, classes), got {tuple(scores.shape)}")
     return seen, scores.shape[1]
-
-
-@contextmanager
-def in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Have a model in evaluation mode, and its modes as before afterwards."""
-    modes = {part: part.training for part in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from selftaught.compress.early_exit import NOBODY, EarlyExit, confidence_of, in_evaluation
+from selftaught.compress.early_exit import NOBODY, EarlyExit, confidence_of
 from selftaught.errors import DataError, InputError, require_one_of
 from selftaught.examples import Examples
 from selftaught.training.batches import InMemory
 from selftaught.training.costs import count_flops, time_in_turns
-from selftaught.training.devices import limited_threads, model_device
+from selftaught.training.devices import in_evaluation, limited_threads, model_device
 from selftaught.training.evaluation import score_interval
 
 __all__ = ["CalibratedExits", "ExitCosts", "calibrate_exits", "choose_thresholds", "exit_costs", "fit_temperature"]

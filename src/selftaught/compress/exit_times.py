@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from selftaught.compress.early_exit import EarlyExit, in_evaluation
+from selftaught.compress.early_exit import EarlyExit
 from selftaught.compress.exit_calibration import BATCH, Costs, calibrate_exits, example_inputs, labelled
 from selftaught.errors import InputError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
 from selftaught.training.costs import time_in_turns
-from selftaught.training.devices import limited_threads
+from selftaught.training.devices import in_evaluation, limited_threads
 
 __all__ = ["ExitCurve", "ExitPoint", "exit_curve", "record_exits"]
 

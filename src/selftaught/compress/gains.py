@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from selftaught.compress.prunable_weights import prunable
 from selftaught.compress.replaced_layers import ReplacedLayer, densify
 from selftaught.errors import InputError
 from selftaught.training.costs import cost, count_flops, time_in_turns
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, limited_threads, model_device
 from selftaught.training.evaluation import run_model
 from selftaught.training.losses import as_scores
 from selftaught.training.random_state import own_random_state
@@ -154,7 +153,7 @@ def measure_gains(
     _check_threads(held, threads)
     inputs = inputs.to(devices.pop())
     filled = inputs[torch.arange(batch, device=inputs.device) % len(inputs)]
-    with _threads(threads), _evaluating(modules, inputs.device):
+    with limited_threads(threads), in_evaluation(*modules), own_random_state(inputs.device):
         calls = [_pass(model, filled) for _, model in (*held, held[0])]
         with torch.inference_mode():
             outputs = [call() for call in calls[:-1]]
@@ -280,26 +279,3 @@ def _pass(model: nn.Module | Runnable, rows: torch.Tensor) -> Callable[[], torch
         call = model.call
         return lambda: as_scores(call(rows))
     return lambda: run_model(model, rows)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _evaluating(models: list[nn.Module], device: torch.device) -> Iterator[None]:
-    modes = {part: part.training for model in models for part in model.modules()}
-    for model in models:
-        model.eval()
-    try:
-        with own_random_state(device):
-            yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

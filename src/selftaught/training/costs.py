@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from selftaught.errors import InputError
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, model_device
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
 
@@ -210,11 +210,5 @@ def _activation_bytes(model: torch.nn.Module, inputs: torch.Tensor) -> int:
 @contextmanager
 def _evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Have a model in evaluation mode, without gradients, and torch's random numbers left alone."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with own_random_state(model_device(model)), torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_evaluation(model), own_random_state(model_device(model)), torch.inference_mode():
+        yield

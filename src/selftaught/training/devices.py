@@ -9,7 +9,7 @@ import torch
 
 from selftaught.errors import InputError
 
-__all__ = ["left_as_found", "limited_threads", "model_device", "pick_device"]
+__all__ = ["in_evaluation", "left_as_found", "limited_threads", "model_device", "pick_device"]
 
 
 def pick_device(name: str) -> torch.device:
@@ -53,6 +53,19 @@ def left_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None
         for module, mode in modes.items():
             module.training = mode
         model.to(before)
+
+
+@contextmanager
+def in_evaluation(*models: torch.nn.Module) -> Iterator[None]:
+    """Have models in evaluation mode, and their modes as before afterwards."""
+    modes = {part: part.training for model in models for part in model.modules()}
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 @contextmanager
