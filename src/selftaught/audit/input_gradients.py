@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from selftaught.errors import DataError, InputError, require_one_of
 from selftaught.examples import Examples
 from selftaught.training import InMemory
+from selftaught.training.devices import in_evaluation
 
 __all__ = ["Of", "Scalar", "gradient_variance", "variance_of_gradients"]
 
@@ -79,21 +80,15 @@ def _gradient(
     model: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor, scalar: Scalar, of: Of
 ) -> torch.Tensor:
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.enable_grad():
-            seen = inputs.detach().to(device).clone().requires_grad_(True)
-            scores = model(seen)
-            chosen = labels.to(device) if of == "label" else scores.argmax(dim=1)
-            if scalar != "logit":
-                scores = torch.log_softmax(scores, dim=1)
-            values = scores.gather(1, chosen[:, None])[:, 0]
-            values = values.exp() if scalar == "probability" else -values if scalar == "loss" else values
-            if not values.requires_grad:
-                raise DataError("a model's output does not depend on its input by gradients; give the float model")
-            (gradient,) = torch.autograd.grad(values.sum(), seen)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_evaluation(model), torch.enable_grad():
+        seen = inputs.detach().to(device).clone().requires_grad_(True)
+        scores = model(seen)
+        chosen = labels.to(device) if of == "label" else scores.argmax(dim=1)
+        if scalar != "logit":
+            scores = torch.log_softmax(scores, dim=1)
+        values = scores.gather(1, chosen[:, None])[:, 0]
+        values = values.exp() if scalar == "probability" else -values if scalar == "loss" else values
+        if not values.requires_grad:
+            raise DataError("a model's output does not depend on its input by gradients; give the float model")
+        (gradient,) = torch.autograd.grad(values.sum(), seen)
     return gradient.detach().cpu()

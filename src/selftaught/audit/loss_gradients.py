@@ -13,7 +13,7 @@ from torch.nn import functional
 from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples
 from selftaught.training import InMemory
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, model_device
 from selftaught.training.losses import as_scores
 
 __all__ = ["grand"]
@@ -56,15 +56,10 @@ def _norms(model: nn.Module, examples: Examples, batch_size: int) -> NDArray[np.
         return functional.cross_entropy(scores, label[None])
 
     each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     found = []
-    try:
+    with in_evaluation(model):
         for batch in InMemory(examples, batch_size=batch_size, device=device).in_order(batch_size):
             gradients = each(parameters, batch.inputs, batch.targets)
             squares = torch.stack([one.detach().double().flatten(1).square().sum(1) for one in gradients.values()])
             found.append(squares.sum(dim=0).sqrt().cpu().numpy())
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return np.concatenate(found)

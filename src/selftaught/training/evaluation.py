@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from selftaught.examples import Examples, Task
 from selftaught.seeds import seed_for
 from selftaught.training.batches import InMemory, loader_batches
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, model_device
 from selftaught.training.losses import Loss, as_scores
 
 __all__ = ["Evaluation", "evaluate", "run_model", "score_interval"]
@@ -111,17 +111,11 @@ def evaluate(
         data = InMemory(data, batch_size=batch_size, device=device)
     batches = data.in_order(batch_size) if isinstance(data, InMemory) else loader_batches(data, device)
     found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                scores = run_model(model, batch.inputs).float()
-                used = loss or _usual(batch.targets)
-                found.append((scores, used.each(scores, batch.targets), batch.targets))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_evaluation(model), torch.inference_mode():
+        for batch in batches:
+            scores = run_model(model, batch.inputs).float()
+            used = loss or _usual(batch.targets)
+            found.append((scores, used.each(scores, batch.targets), batch.targets))
     scores, losses, targets = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
     if targets.ndim > 1:
         targets = targets.argmax(axis=1)
