@@ -192,3 +192,30 @@ def test_wrong_labels_and_groups_are_named() -> None:
         impacts(before, before, BINARY, groups={"sex": SEX[:3]})
     with pytest.raises(InputError, match="class numbers from 0 to 1"):
         impacts(before, before, BINARY + 1)
+
+
+def test_a_pair_with_a_missing_value_is_no_group() -> None:
+    age = np.where(np.arange(400) % 4 == 0, np.nan, np.arange(400) % 2)
+    place = np.where(np.arange(400) < 200, "", "north")
+    found = intersections({"age": age, "place": place})["age and place"]
+    assert set(found) == {"", "0.0 and north", "1.0 and north"}
+    assert np.array_equal(found != "", ~np.isnan(age) & (place != ""))
+
+
+def test_pairs_that_read_alike_stay_apart() -> None:
+    one = np.array(["x and y"] * 40 + ["x"] * 40 + ["z"] * 40)
+    other = np.array(["z"] * 40 + ["y and z"] * 40 + ["x"] * 40)
+    found = intersections({"one": one, "other": other})["one and other"]
+    assert [len(set(found[k : k + 40])) for k in (0, 40, 80)] == [1, 1, 1]
+    assert (set(found), found[80]) == ({"'x and y' and 'z'", "'x' and 'y and z'", "z and x"}, "z and x")
+
+
+def test_columns_of_objects_name_groups_as_texts_do() -> None:
+    before, after = binary(0, name="before"), binary(1, name="after")
+    mixed = SEX.astype(object)
+    mixed[:40], mixed[40:80] = None, np.nan
+    found = {one.where: one.finding.n for one in impacts(before, after, BINARY, groups={"sex": mixed})}
+    assert [one for one in found if "sex" in one and "class" not in one] == ["sex = f", "sex = m"]
+    assert found["sex = f"] == np.sum(SEX[80:] == "f")
+    pairs = intersections({"sex": mixed, "age": AGE})["sex and age"]
+    assert np.array_equal(pairs == "", np.arange(400) < 80)

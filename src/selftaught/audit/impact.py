@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -117,7 +118,10 @@ def impacts(
 
 
 def intersections(groups: Mapping[str, NDArray[Any]], *, least: int = LEAST_SIZE) -> dict[str, NDArray[np.str_]]:
-    """Return every pair of columns as one column of its own; pairs of values in fewer than `least` examples are "".
+    """Return every pair of columns as one column of its own.
+
+    Pairs of values in fewer than `least` examples are "", as are those of which one is missing. Where two pairs would
+    read alike, their values stand in quotes.
 
     Args:
         groups: column -> (n,) values.
@@ -129,9 +133,17 @@ def intersections(groups: Mapping[str, NDArray[Any]], *, least: int = LEAST_SIZE
     """
     found = {}
     for (one, left), (other, right) in itertools.combinations(groups.items(), 2):
-        values = np.array([f"{a} and {b}" for a, b in zip(left, right, strict=True)])
-        kept, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-        found[f"{one} and {other}"] = np.where(counts[place] >= least, kept[place], "")
+        pairs = list(zip(map(str, left), map(str, right), strict=True))
+        told = _named(left) & _named(right)
+        counts = Counter(pair for pair, known in zip(pairs, told, strict=True) if known)
+        alike = Counter(f"{a} and {b}" for a, b in counts)
+        names = {
+            (a, b): f"{a} and {b}" if alike[f"{a} and {b}"] == 1 else f"{a!r} and {b!r}"
+            for (a, b), count in counts.items() if count >= least
+        }  # fmt: skip
+        found[f"{one} and {other}"] = np.array(
+            [names.get(pair, "") if known else "" for pair, known in zip(pairs, told, strict=True)], np.str_
+        )
     return found
 
 
@@ -173,8 +185,10 @@ def _questions(
         yield f"class {name}", "recall", right, labels == c, labels != c
     asked = range(len(names)) if len(names) > 2 else (1,)
     for column, values in groups.items():
-        for value in np.unique(values[_named(values)]):
-            inside = np.asarray(values == value)
+        known = _named(values)
+        told = np.asarray(values).astype(np.str_) if np.asarray(values).dtype.kind == "O" else np.asarray(values)
+        for value in np.unique(told[known]):
+            inside = np.asarray(told == value) & known
             place = f"{column} = {value}"
             yield place, "accuracy", right, inside, ~inside
             for c in asked:
@@ -186,7 +200,9 @@ def _questions(
 
 
 def _named(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which values name a group: neither "" nor NaN does."""
+    """Return which values name a group: neither "" nor NaN nor None does."""
+    if np.asarray(values).dtype.kind == "O":
+        return np.array([one is not None and one == one and one != "" for one in values], np.bool_)
     if values.dtype.kind in "US":
         return np.asarray(values != "")
     return ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), np.bool_)
