@@ -122,3 +122,18 @@ def test_wrong_use_is_one_line() -> None:
     with pytest.raises(InputError, match="finite number"):
         find_slices(np.full(200, np.nan), features={"a": ones})
     assert find_slices(ones, features={"a": ones}) == ()
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 1 / 3, 0.7])
+def test_an_outcome_that_is_the_same_everywhere_has_no_slice(level: float) -> None:
+    rows = rng_for(0, "rounding").normal(0, 1e-17, 601)
+    table = {"x": rng_for(0, "x").normal(size=601), "half": np.arange(601) % 2}
+    assert find_slices(np.full(601, level) + rows, features=table) == ()
+
+
+def test_a_slice_leaves_somebody_to_compare_with() -> None:
+    for seed in range(40):
+        outcome = rng_for(seed, "one outside").normal(size=200)
+        one = np.where(np.arange(200) == outcome.argmin(), "rare", "usual")
+        for found in find_slices(outcome, features={"one": one}, seed=seed):
+            assert np.isfinite([found.outside, found.finding.value, *found.finding.interval]).all()

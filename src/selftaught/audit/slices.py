@@ -112,7 +112,8 @@ def find_slices(
     if features:
         found = found.joined(rule_candidates(features, values, first, least=least))
     enough = (found.members[:, first].sum(axis=1) >= least) & (found.members[:, ~first].sum(axis=1) >= least)
-    enough &= (~found.members[:, first]).sum(axis=1) > 0
+    outside = ~found.members
+    enough &= (outside[:, first].sum(axis=1) > 0) & (outside[:, ~first].sum(axis=1) >= 2)  # something to compare with
     found = found.take(np.flatnonzero(enough))
     p_first = _raised(found.members[:, first], values[first])
     found, strength = found.take(np.flatnonzero(p_first <= PROPOSED)), p_first[p_first <= PROPOSED]
@@ -151,6 +152,8 @@ def _raised(members: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[
     from scipy.stats import hypergeom, norm
 
     n, sizes = len(values), members.sum(axis=1)
+    if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):  # what differs is rounding
+        return np.ones(len(members))
     sums = members @ values
     if np.isin(values, (0, 1)).all():
         return np.asarray(hypergeom.sf(np.round(sums) - 1, n, int(values.sum()), sizes))
