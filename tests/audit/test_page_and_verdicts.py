@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selftaught.audit import example_sheet, read_verdicts, record_verdict, sweep, taxicab, write_findings
+from selftaught.audit import Population, example_sheet, read_verdicts, record_verdict, sweep, taxicab, write_findings
 from selftaught.audit.picture import png
 from selftaught.cli import main
 from selftaught.errors import DataError, InputError
@@ -29,7 +29,7 @@ EVIL = "<script>alert(1)</script>"
 
 def examples(kind: str) -> Examples:
     rng = np.random.default_rng(0)
-    shape = {"grey": (6, 5), "colour": (6, 5, 3), "table": (4,)}[kind]
+    shape = {"grey": (6, 5), "two": (6, 5, 2), "colour": (6, 5, 3), "four": (6, 5, 4), "table": (4,)}[kind]
     inputs = rng.integers(0, 256, (120, *shape)).astype(np.float32 if kind == "table" else np.uint8)
     names = ("one", "two", EVIL, "four") if kind == "table" else ()
     return Examples(inputs, LABELS, IDS, class_names=("a", EVIL, "c"), feature_names=names, name="made <b>")
@@ -61,7 +61,7 @@ def test_the_ledger_and_the_sheet_rank_alike(tmp_path: Path) -> None:
     assert sheet[0]["given"] == ("a", EVIL, "c")[first % 3]
 
 
-@pytest.mark.parametrize("kind", ["grey", "colour", "table"])
+@pytest.mark.parametrize("kind", ["grey", "two", "colour", "four", "table"])
 def test_the_page_shows_every_example_and_runs_nothing(kind: str, tmp_path: Path) -> None:
     place = folder(tmp_path, kind)
     text = write_audit_page(place).read_text("utf-8")
@@ -186,3 +186,35 @@ def test_images_that_leave_most_of_a_byte_unused_are_not_shown_black() -> None:
     assert base64.b64decode(shown[0]["image"]) == png(wanted)
     data = Examples(pixels * 15, data.labels, ids, name="bright", class_names=data.class_names)
     assert base64.b64decode(example_sheet(dense, other, data, top=1)[0]["image"]) == png(data.inputs[0])
+
+
+def test_the_id_that_is_shown_is_enough_for_a_verdict(tmp_path: Path) -> None:
+    data = examples("table")
+    for start in ("customer-of-ours", "0" * 16):
+        names = np.array([f"{start}-{k}" for k in range(120)])
+        data = Examples(data.inputs, LABELS, names, class_names=data.class_names, feature_names=data.feature_names)
+        made = {0.0: planted(4, LABELS, seed=0, name="dense"), 0.9: planted(4, LABELS, seed=1, name="pruned")}
+        made = {level: Population(one.probabilities, names, one.name) for level, one in made.items()}
+        found = sweep(made, data)
+        named = dict(zip((one.name for one in found.levels), made.values(), strict=True))
+        place = write_findings(tmp_path / names[0], found, named, data, top=20)
+        text = write_audit_page(place).read_text("utf-8")
+        for one in json.loads((place / "sheet.json").read_text())["sheets"][0]["examples"]:
+            assert f"<code>{one['short']}</code>" in text
+            assert record_verdict(place, one["short"], "fine")[0] == one["id"]
+
+
+def test_the_headline_is_what_the_levels_say(tmp_path: Path) -> None:
+    labels, ids = np.arange(400) % 4, np.array([f"e{k}" for k in range(400)])
+    data = Examples(np.zeros((400, 2), np.float32), labels, ids, class_names=tuple("abcd"), name="made")
+    said = {(3.0, 0.0): "Already at 50 % some class", (3.0, 3.0): "At every level some class",
+            (0.0, 3.0): "Up to 50 % no class or group"}  # fmt: skip
+    for harms, sentence in said.items():
+        made = {
+            level: planted(6, labels, seed=k, name=f"level {k}", harm=harm * (labels == 2))
+            for k, (level, harm) in enumerate(zip((0.0, 0.5, 0.9), (0.0, *harms), strict=True))
+        }
+        found = sweep(made, data)
+        named = dict(zip((one.name for one in found.levels), made.values(), strict=True))
+        page = write_audit_page(write_findings(tmp_path / sentence, found, named, data, top=1)).read_text("utf-8")
+        assert f"<h1>{sentence}" in page

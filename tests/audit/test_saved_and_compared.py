@@ -78,11 +78,13 @@ def test_the_hurt_group_is_found_as_a_slice_that_nobody_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, before, after = saved(tmp_path)
-    assert run("audit", before, after, "--data", data, "--target", "answer", "--slices", "--json") == 0
+    place = tmp_path / "folder of findings"
+    assert run("audit", before, after, "--data", data, "--target", "answer", "--slices", "--json", "--out", place) == 0
     (one,) = json.loads(capsys.readouterr().out)["slices"]
     assert one["name"] == "region = south"
     assert one["finding"]["seeds"] == [6, 6]
     assert len(one["finding"]["rows"]) == 9
+    assert json.loads((place / "audit.json").read_text())["slices"] == [one]
     assert run("audit", before, before, "--data", data, "--target", "answer", "--slices") == 0
     assert "slices: none" in capsys.readouterr().out
     assert run("audit", before, after, "--data", data, "--target", "answer", "--slices") == 0

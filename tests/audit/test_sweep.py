@@ -11,6 +11,7 @@ import pytest
 from selftaught import load
 from selftaught.audit import Population, audit, save_predictions, sweep
 from selftaught.cli import main
+from selftaught.cli.audit_view import print_sweep
 from selftaught.cli.sweep_run import levels_of
 from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples
@@ -105,3 +106,24 @@ def test_wrong_use_is_one_line(words: tuple[str, ...], wanted: str, capsys: pyte
     told = capsys.readouterr().err
     assert wanted in told
     assert told.count("\n") == 1
+
+
+def test_who_is_hurt_most_is_large_enough_to_tell() -> None:
+    few = np.where(np.arange(400) < 3, "few", "many")
+    data = Examples(DATA.inputs, LABELS, IDS, groups={"size": few}, class_names=("a", "b", "c", "d"), name="made")
+    made = {0.0: planted(6, LABELS, seed=0, name="a"),
+            0.5: planted(6, LABELS, seed=1, name="b", harm=9.0 * (few == "few"))}  # fmt: skip
+    level = sweep(made, data, groups=["size"]).levels[1]
+    assert level.audit is not None
+    lost = {one.where: one.finding.value for one in level.audit.impacts if one.measure in ("recall", "accuracy")}
+    assert min(lost, key=lambda name: lost[name]) == "size = few"
+    assert level.hurt is not None
+    assert level.hurt.finding.n >= 30
+
+
+def test_two_models_a_population_are_not_called_safe(capsys: pytest.CaptureFixture[str]) -> None:
+    made = {0.0: planted(2, LABELS, seed=0, name="a"), 0.5: planted(2, LABELS, seed=1, name="b", harm=5.0)}
+    print_sweep(sweep(made, DATA))
+    told = capsys.readouterr().out
+    assert "too few models or examples to tell a change from chance" in told
+    assert "no class or group is significantly worse" not in told

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from selftaught.audit.comparison import Audit, audit
-from selftaught.audit.impact import Impact
+from selftaught.audit.impact import LEAST_SIZE, Impact
 from selftaught.audit.population import Population
 from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples
@@ -50,10 +50,11 @@ class Level:
 
     @property
     def hurt(self) -> Impact | None:
-        """The class or group with the largest raw loss of recall or accuracy, significant or not."""
+        """The class or group with the largest raw loss of recall or accuracy, of those large enough to be tested."""
         asked = () if self.audit is None else self.audit.impacts
         known = [one for one in asked if one.measure in ("recall", "accuracy") and math.isfinite(one.finding.value)]
-        return min(known, key=lambda one: one.finding.value, default=None)
+        tested = [one for one in known if one.finding.n >= LEAST_SIZE]
+        return min(tested or known, key=lambda one: one.finding.value, default=None)
 
     @property
     def not_ruled_out(self) -> float:

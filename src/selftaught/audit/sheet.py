@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selftaught.audit.exemplars import taxicab
 from selftaught.audit.picture import png
@@ -16,6 +17,7 @@ from selftaught.examples import Examples
 __all__ = ["example_sheet"]
 
 MOST_COLUMNS = 40
+LEAST_SHOWN = 12  # letters of an id
 
 
 def example_sheet(before: Population, after: Population, examples: Examples, *, top: int = 48) -> list[dict[str, Any]]:
@@ -27,9 +29,10 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
         top: how many.
 
     Returns:
-        For each: `id`, `rank` from 1, `taxicab`, `changed` (the modal label is another), `given` (its label, or None),
-        `before` and `after` (the modal class and its mean probability over the models), and either `image`, a PNG in
-        base64, or `row`, the columns' values.
+        For each: `id`, `short` (its beginning, of twelve letters or more, that no other id has), `rank` from 1,
+        `taxicab`, `changed` (the modal label is another), `given` (its label, or None), `before` and `after` (the modal
+        class and its mean probability over the models), and either `image`, a PNG in base64 of one or three channels,
+        or `row`, the columns' values.
 
     Raises:
         InputError: no id is in common.
@@ -44,11 +47,13 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
     names = examples.class_names or tuple(str(c) for c in range(old.probabilities.shape[2]))
     sides = [(modal_labels(one.probabilities)[0], one.probabilities.mean(axis=0)) for one in (old, new)]
     brightest = _brightest(examples)
+    every = np.unique(np.concatenate([before.ids, after.ids, examples.ids]))
     found = []
     for rank, row in enumerate(np.argsort(-moved, kind="stable")[:top], start=1):
         own = place[str(old.ids[row])]
+        name = str(old.ids[row])
         told: dict[str, Any] = {
-            "id": str(old.ids[row]), "rank": rank, "taxicab": round(float(moved[row]), 4),
+            "id": name, "short": _short(name, every), "rank": rank, "taxicab": round(float(moved[row]), 4),
             "changed": bool(sides[0][0][row] != sides[1][0][row]),
             "given": None if examples.labels is None else names[int(examples.labels[own])],
         }  # fmt: skip
@@ -56,13 +61,28 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
             told[side] = {"class": names[modal[row]], "probability": round(float(mean[row, modal[row]]), 4)}
         values = examples.inputs[own]
         if values.ndim >= 2:
-            told["image"] = base64.b64encode(png(values / brightest if brightest else values)).decode()
+            told["image"] = base64.b64encode(png(_shown(values / brightest if brightest else values))).decode()
         else:
             columns = examples.feature_names or tuple(str(k) for k in range(len(values)))
             pairs = list(zip(columns, values.tolist(), strict=True))[:MOST_COLUMNS]
             told["row"] = [[name, round(float(value), 6)] for name, value in pairs]
         found.append(told)
     return found
+
+
+def _short(one: str, every: NDArray[np.str_]) -> str:
+    """Return the beginning of an id that tells it from its neighbours among the sorted ones; the id where none does."""
+    place = int(np.searchsorted(every, one))
+    beside = [str(every[k]) for k in (place - 1, place + 1) if 0 <= k < len(every)]
+    lengths = range(LEAST_SHOWN, len(one))
+    return next((one[:k] for k in lengths if not any(other.startswith(one[:k]) for other in beside)), one)
+
+
+def _shown(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the channels that a picture has: the first three, or the first one where there are two."""
+    if image.ndim < 3 or image.shape[2] in (1, 3):
+        return image
+    return image[..., : 3 if image.shape[2] > 3 else 1]
 
 
 def _brightest(examples: Examples) -> float | None:

@@ -201,7 +201,8 @@ def _compare(
     if writer.folder is not None:
         if len(changed) == 1 and unseen.labels is not None:
             found = audit_levels(list(named.values()), unseen, **options)
-        page = writer.write_folder(found, named, unseen)
+        asked = {name: told[name] for name in ("slices", "corruptions") if told.get(name) is not None}
+        page = writer.write_folder(found, named, unseen, asked)
     text = json.dumps(told, indent=2) + "\n"
     writer.write_file(text)
     if as_json:

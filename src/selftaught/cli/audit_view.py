@@ -106,6 +106,9 @@ def print_sweep(found: Sweep) -> None:
     rates = [one.null_rejections for one in told if one.null_rejections == one.null_rejections]
     if rates:
         console.print(f"between halves of the first population {rates[0]:.1%} of the classes' tests reject")
+    if all(one.finding.verdict == "no null" for part in told for one in part.impacts):
+        console.print("too few models or examples to tell a change from chance")
+        return
     safest = found.safest
     if safest is found.levels[0]:
         console.print(f"refuse: already at {found.levels[1].name} a class or group is significantly worse")

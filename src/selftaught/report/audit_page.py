@@ -22,6 +22,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _KINDS = ("mislabelled", "ambiguous", "rare", "fine")
 _MEASURES = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
 _MOST_LINES = 60
+LEAST_SIZE = 30  # smaller groups have no test
 
 
 def write_audit_page(folder: str | os.PathLike[str]) -> Path:
@@ -83,6 +84,8 @@ def _headline(found: Mapping[str, Any]) -> str:
         sentence = "Too few models or examples to tell a change from chance."
     elif safest == first:
         sentence = "At every level some class or group is significantly worse off."
+        if not all(level["worse"] for level in found["levels"][1:]):
+            sentence = f"Already at {found['levels'][1]['name']} some class or group is significantly worse off."
         if len(found["levels"]) == 2:
             sentence = f"{last}: some class or group is significantly worse off than {first}."
     elif safest == last:
@@ -110,7 +113,8 @@ def _steps(found: Mapping[str, Any]) -> str:
         pie, sides = told["pie"], told["accuracy_on_pie"]
         losses = [one for one in told["impacts"] if one["measure"] in ("recall", "accuracy")]
         known = [one for one in losses if one["raw"]["value"] is not None]
-        worst = min(known, key=lambda one: one["raw"]["value"], default=None)
+        tested = [one for one in known if one["raw"]["n"] >= LEAST_SIZE]
+        worst = min(tested or known, key=lambda one: one["raw"]["value"], default=None)
         hurt = "" if worst is None else f"{worst['where']} {worst['raw']['value']:+.3f}"
         on = "" if sides is None else f"{_number(sides['after_on'], 3)} / {_number(sides['after_off'], 3)}"
         rows.append([
@@ -183,7 +187,7 @@ def _impacts(impacts: Sequence[Mapping[str, Any]]) -> str:
     for one in impacts[:_MOST_LINES]:
         raw = one["raw"]
         null = "" if raw["null"] is None else f"±{raw['null'][1]:.3f}"
-        said = "too few" if one["adjusted"] is None and raw["n"] < 30 else str(raw["verdict"])
+        said = "too few" if one["adjusted"] is None and raw["n"] < LEAST_SIZE else str(raw["verdict"])
         said = "unclear" if said == "change" and not one["significant"] else said
         relative = "" if one["relative"] is None else f"{one['relative']:+.0%}"
         rows.append([
@@ -214,7 +218,7 @@ def _card(one: Mapping[str, Any], verdicts: Mapping[str, str]) -> str:
         f"{before['probability']:.2f} → {after['probability']:.2f}",
         *([f"label: {escape(str(one['given']))}"] if one["given"] is not None else []),
         f"moved {one['taxicab']:.2f}",
-        element("code", escape(one["id"][:12])),
+        element("code", escape(one.get("short", one["id"]))),
     ]
     said = verdicts.get(one["id"])
     chip = element("span", escape(said), class_="chip") if said else ""
