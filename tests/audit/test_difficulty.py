@@ -205,3 +205,16 @@ def test_a_model_that_learns_nothing_memorises_nothing() -> None:
     found = measure_memorisation(lambda rows, k: rng_for(k, "coin").integers(0, 2, 200), labels, models=40)
     assert abs(found.value.mean()) < 0.02
     assert np.std(found.value / found.error) == pytest.approx(1, abs=0.15)  # the error is what chance does
+
+
+def test_columns_without_values_are_last_and_no_control() -> None:
+    truth = np.arange(100) < 10
+    rng = rng_for(0, "no values")
+    none = np.full(100, np.nan)
+    columns = {"confidence": none, "max_prob": rng.random(100), "x": none, "best": truth + rng.normal(0, 0.1, 100)}
+    found = judge_columns(columns, truth)
+    assert [one.name for one in found][:2] == ["best", "max_prob"]
+    assert [one.trusted for one in found] == [True, True, False, False]
+    assert set(found[0].controls) == {"max_prob"}
+    with pytest.raises(InputError, match="need a control"):
+        judge_columns({"confidence": none, "best": columns["best"]}, truth)

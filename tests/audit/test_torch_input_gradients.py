@@ -79,3 +79,21 @@ def test_wrong_use_is_named() -> None:
         variance_of_gradients([Rounds(), Rounds()], DATA)
     with pytest.raises(DataError, match="has no classes"):
         variance_of_gradients(MODELS, Examples(INPUTS, None, DATA.ids))
+
+
+def test_outputs_with_logits_are_read_and_what_is_cut_off_is_refused() -> None:
+    class Other(torch.nn.Module):
+        def __init__(self, way: str, weights: np.ndarray) -> None:
+            super().__init__()
+            self.way, self.inner = way, linear(weights)
+
+        def forward(self, inputs: torch.Tensor) -> object:
+            return {"logits": self.inner(inputs)} if self.way == "logits" else self.inner(inputs.detach())
+
+    weights = [rng_for(k, "hub").normal(size=(3, 4)) for k in range(2)]
+    ids = np.arange(5).astype(str)
+    data = Examples(np.ones((5, 4), np.float32), np.arange(5) % 3, ids, class_names=("a", "b", "c"))
+    plain = variance_of_gradients([linear(one) for one in weights], data)
+    assert variance_of_gradients([Other("logits", one) for one in weights], data) == pytest.approx(plain)
+    with pytest.raises(DataError, match="does not depend on its input"):
+        variance_of_gradients([Other("cut", one) for one in weights], data)

@@ -265,3 +265,11 @@ def test_what_does_not_fit_is_refused_in_a_line(digits: Examples, tmp_path: Path
     loader = [(torch.zeros(4, 64), torch.zeros(4, dtype=torch.int64))]
     with pytest.raises(InputError, match="data loader"):
         fit(linear(digits), loader, config, callbacks=[Uneven({})])
+
+
+@pytest.mark.parametrize("epochs", [4, 5])
+def test_the_record_at_the_end_is_counted_too(iris: Examples, tmp_path: Path, epochs: int) -> None:
+    record = RecordOutcomes(tmp_path, iris, every=2)
+    uneven = Uneven(record)
+    fit(linear(iris), iris, TrainConfig(epochs=epochs, batch_size=30), callbacks=[record, uneven])
+    assert uneven.spent.recorded == len(record.recorded("loss")) * len(iris)

@@ -191,7 +191,7 @@ def judge_columns(
     Args:
         columns: name -> (n,) values, high where it is hard; the controls among them.
         truth: (n,) what was planted.
-        controls: columns to beat; those that are not there are left out.
+        controls: columns to beat; those that are not there, or have no value for either kind, are left out.
 
     Raises:
         InputError: no control is there, a length differs, or all examples are planted, or none.
@@ -211,6 +211,7 @@ def judge_columns(
         told = f"{int(np.sum(truth))} of {len(truth)} are true"
         raise InputError(f"columns are judged by examples of both kinds, and {told}")
     beside = {name: auroc(columns[name], truth) for name in controls if name in columns}
+    beside = {name: value for name, value in beside.items() if not np.isnan(value)}
     if not beside:
         raise InputError(f"columns need a control to be judged beside; give one of {', '.join(controls)}")
     first = columns[next(iter(beside))]
@@ -224,7 +225,7 @@ def judge_columns(
         best = max(beside.values())
         trusted = own >= best if name in beside else own > best
         found.append(ColumnJudgement(name, own, beside, agreement, trusted))
-    return sorted(found, key=lambda one: -one.auroc)
+    return sorted(found, key=lambda one: (np.isnan(one.auroc), -one.auroc))
 
 
 def _records(values: NDArray[np.generic]) -> NDArray[np.float64]:

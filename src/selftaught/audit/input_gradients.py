@@ -13,6 +13,7 @@ from selftaught.errors import DataError, InputError, require_one_of
 from selftaught.examples import Examples
 from selftaught.training import InMemory
 from selftaught.training.devices import in_evaluation
+from selftaught.training.losses import as_scores
 
 __all__ = ["Of", "Scalar", "gradient_variance", "variance_of_gradients"]
 
@@ -82,13 +83,15 @@ def _gradient(
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
     with in_evaluation(model), torch.enable_grad():
         seen = inputs.detach().to(device).clone().requires_grad_(True)
-        scores = model(seen)
+        scores = as_scores(model(seen))
         chosen = labels.to(device) if of == "label" else scores.argmax(dim=1)
         if scalar != "logit":
             scores = torch.log_softmax(scores, dim=1)
         values = scores.gather(1, chosen[:, None])[:, 0]
         values = values.exp() if scalar == "probability" else -values if scalar == "loss" else values
-        if not values.requires_grad:
-            raise DataError("a model's output does not depend on its input by gradients; give the float model")
-        (gradient,) = torch.autograd.grad(values.sum(), seen)
+        gradient = None
+        if values.requires_grad:
+            (gradient,) = torch.autograd.grad(values.sum(), seen, allow_unused=True)
+    if gradient is None:
+        raise DataError("a model's output does not depend on its input by gradients; give the float model")
     return gradient.detach().cpu()

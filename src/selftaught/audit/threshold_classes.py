@@ -19,7 +19,7 @@ class AumThreshold:
     """Which examples the threshold says were never learned.
 
     Args:
-        flagged: (n,) whether an example is harder than all but one per cent of the fake class.
+        flagged: (n,) whether an example is harder than the easiest one per cent of the fake class.
         column: (n,) the AUM column, high where it is hard, of the training in which the example kept its label.
         thresholds: of the two trainings, in the units of the column.
         fake: (2, n) which examples had the fake class in each.

@@ -271,11 +271,20 @@ class Uneven(Callback):
             return
         records = self.source.recorded(_MEASURES[self.by])
         if len(records) > self._records:
-            self._recorded += (len(records) - self._records) * len(self.source.examples)
-            self._records = len(records)
+            self._count(len(records))
             values = [records[epoch] for epoch in sorted(records)[-self.memory :]]
             hard = _difficulty(self.by, np.mean(values, axis=0), np.std(values, axis=0))
             self._take(run, dict(zip(map(str, self.source.examples.ids), hard.tolist(), strict=True)))
+
+    def on_end(self, run: Run) -> None:
+        if isinstance(self.source, RecordOutcomes):  # which may have recorded once more, at the end
+            self._count(len(self.source.recorded(_MEASURES[self.by])))
+
+    def _count(self, records: int) -> None:
+        """Take how many records there are."""
+        if isinstance(self.source, RecordOutcomes):
+            self._recorded += (records - self._records) * len(self.source.examples)
+            self._records = records
 
     def state(self) -> dict[str, torch.Tensor]:
         numbers = torch.tensor([self._trained, self._recorded, self._even, self._records])
