@@ -99,6 +99,8 @@ def test_significance_needs_the_adjusted_p_too() -> None:
     strict = impacts(before, after, LABELS, groups={"half": np.arange(800) < 400}, q=hurt.adjusted / 2)
     again = next(one for one in strict if one.where == "class 2")
     assert (again.finding.verdict, again.significant) == ("change", False)
+    level = impacts(before, after, LABELS, groups={"half": np.arange(800) < 400}, q=hurt.adjusted)
+    assert next(one for one in level if one.where == "class 2").significant, "at most q"
 
 
 def test_seeds_alone_harm_nobody() -> None:

@@ -12,6 +12,7 @@ from selftaught.claims import CLAIMS
 from selftaught.claims.class_pairs import ENOUGH
 from selftaught.claims.efficientnet_table import PUBLISHED
 from selftaught.claims.few_examples_invite_noise import EXPERIMENTS
+from selftaught.claims.masked_is_not_faster import NETWORKS
 from selftaught.claims.nb201_budget import EXPECTED
 from selftaught.claims.sparse_starts import REFERENCE
 
@@ -114,7 +115,7 @@ def masked_speeds(state: str) -> Rows:
     spread = (-0.02, 0.02, 0.0, -0.01, 0.01, 0.0)
     return [
         {"network": name, "seed": k, "theoretical": 10.0, "ratio": centre + one, "labelled": True}
-        for name, centre in (("a", 1.0), ("b", ratio)) for k, one in enumerate(spread)
+        for name, centre in zip(NETWORKS, (1.0, ratio), strict=True) for k, one in enumerate(spread)
     ]  # fmt: skip
 
 
@@ -489,6 +490,23 @@ def test_masks_that_slow_down_or_are_not_labelled_are_not_the_claim() -> None:
     rows = masked_speeds("reproduced")
     rows[0]["labelled"] = False
     assert CLAIMS["masked-is-not-faster"].judge(rows).status == "inconclusive"
+
+
+def test_half_of_what_a_claim_on_speeds_says_is_not_enough() -> None:
+    half = [row for row in sparse_speeds("reproduced") if row["batch"] == 1]
+    assert CLAIMS["sparse-kernel"].judge(half).status == "inconclusive"
+    one = [row for row in masked_speeds("reproduced") if row["network"] == NETWORKS[0]]
+    assert CLAIMS["masked-is-not-faster"].judge(one).status == "inconclusive"
+
+
+def test_a_shallow_network_that_takes_less_time_shows_nothing() -> None:
+    rows = leaving("reproduced")
+    faster = [{**row, "time": 1.2} if row["arm"] == "shallow 4" else row for row in rows]
+    verdict = CLAIMS["early-exit"].judge(faster)
+    assert verdict.status == "inconclusive"
+    assert any("0.80 of the time: an easier comparison" in line for line in verdict.findings)
+    better = [{**row, "accuracy": 0.99} if row["arm"] == "shallow 4" else row for row in faster]
+    assert CLAIMS["early-exit"].judge(better).status == "refuted", "faster and better counts against exits all the same"
 
 
 def test_channels_that_gain_more_than_claimed_are_told() -> None:

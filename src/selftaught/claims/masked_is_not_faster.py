@@ -104,6 +104,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
             gain(f"{said}; below {1 + WITHIN:g} by", [1 + WITHIN - row["ratio"] for row in chosen], digits=3),
             gain(f"{name}, masked; above {1 - WITHIN:g} by", [row["ratio"] - 1 + WITHIN for row in chosen], digits=3),
         ]
+    for name in NETWORKS if rows else ():
+        if all(row["network"] != name for row in rows):
+            verdicts.append(Verdict("inconclusive", (f"{name}: nothing was measured",)))
     labelled = sum(row["labelled"] for row in rows)
     if rows and labelled < len(rows):
         text = f'{len(rows) - labelled} of {len(rows)} measurements were not labelled "{LABEL}": inconclusive'

@@ -102,6 +102,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
             f"batch {batch}, not part of the rule: torch's sparse rows {rows_of_torch:.2f} times as fast as dense, "
             f"dense again {dense:.2f} times"
         )
+    for batch in set(TIMES) - {row["batch"] for row in rows} if rows else ():
+        verdicts.append(Verdict("inconclusive", (f"batch {batch}: nothing was measured",)))
     different = sum(row["different"] for row in rows)
     if different:
         verdicts.append(Verdict("refuted", (f"{different} layers give other outputs than dense: refuted",)))
