@@ -102,6 +102,21 @@ def test_a_column_without_any_value_cannot_be_imputed() -> None:
         load(frame, missing="impute")
 
 
+def test_a_missing_group_is_none_and_not_the_most_frequent() -> None:
+    frame = pl.DataFrame(
+        {"x": [1.0, 2.0, 3.0, 4.0], "sex": ["f", "f", None, "m"], "old": [True, None, True, False],
+         "age": [30, 30, 50, None], "y": ["a", "b", "a", "b"]}
+    )  # fmt: skip
+    found = load(frame, "y", missing="impute", group_columns=["sex", "old", "age"])
+    assert found.groups["sex"].tolist() == ["f", "f", "", "m"]
+    assert found.groups["old"].tolist() == ["True", "", "True", "False"]
+    assert found.groups["age"][:3].tolist() == [30.0, 30.0, 50.0]
+    assert np.isnan(found.groups["age"][3])
+    assert np.isfinite(found.inputs).all(), "as inputs they are filled in"
+    with pytest.raises(DataError, match="column 'sex' has 1 missing value"):
+        load(frame, "y", drop=["sex", "old", "age"], group_columns=["sex"])
+
+
 def test_groups_are_kept_and_stay_inputs_unless_dropped() -> None:
     kept = load(FRAME, "kind", drop=["key"], group_columns=["colour", "old"])
     assert kept.groups["colour"].tolist() == FRAME["colour"].to_list()

@@ -62,8 +62,8 @@ def _print_impacts(console: Any, found: Audit) -> None:
         said = "too few" if one.finding.n < LEAST_SIZE else str(one.finding.verdict)
         if said == "change" and not one.significant:  # of so many tests
             said = "unclear"
-        table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), f"{one.before:.3f}",
-                      f"{one.after:.3f}", "" if null is None else f"±{null[1]:.3f}", p,
+        table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), _share(one.before),
+                      _share(one.after), "" if null is None else f"±{null[1]:.3f}", p,
                       said)  # fmt: skip
     if found.impacts:
         console.print(table)

@@ -74,7 +74,7 @@ def examples_from_frame(
     _check_present(frame[target], name, "a target is never imputed: remove those rows")
     filled = {
         column: _filled(_plain(frame[column], name), options.missing, name)
-        for column in [*inputs, *options.group_columns]
+        for column in inputs
     }
     encoded = [_encoded(filled[column], name) for column in inputs]
     matrix = np.concatenate([block for _, block in encoded], axis=1)
@@ -90,7 +90,9 @@ def examples_from_frame(
         inputs=matrix,
         labels=labels,
         ids=ids,
-        groups={column: _values(filled[column]) for column in options.group_columns},
+        groups={
+            column: _grouped(_plain(frame[column], name), options.missing, name) for column in options.group_columns
+        },
         class_names=classes,
         feature_names=tuple(label for names, _ in encoded for label in names),
         name=name,
@@ -169,6 +171,22 @@ def _filled(series: pl.Series, missing: str, name: str) -> pl.Series:
 
         series = series.cast(pl.Float64)
     return series.fill_null(common)
+
+
+def _grouped(series: pl.Series, missing: str, name: str) -> NDArray[Any]:
+    """Return the values of a group column; a missing one is "", or NaN among numbers: it stands for no group.
+
+    To fill it in would put an example into the most frequent group.
+    """
+    import polars as pl
+
+    gone = _missing_mask(series)
+    if missing == "error" or not gone.any():
+        return _values(_filled(series, missing, name))
+    if series.dtype.is_numeric():
+        return _values(series.cast(pl.Float64).fill_null(float("nan")))
+    texts = series.cast(pl.String)
+    return _values((texts.str.to_titlecase() if series.dtype == pl.Boolean else texts).fill_null(""))
 
 
 def _encoded(series: pl.Series, name: str) -> tuple[list[str], NDArray[np.float32]]:

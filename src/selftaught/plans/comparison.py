@@ -125,7 +125,7 @@ def _rows_of(examples: Examples, columns: Sequence[str]) -> dict[str, NDArray[np
     found = {str(name): labels == place for place, name in enumerate(examples.class_names)}
     for column in columns:
         values = np.array([str(one) for one in examples.groups[column]])
-        found |= {f"{column} {value}": values == value for value in sorted(set(values.tolist()))}
+        found |= {f"{column} {value}": values == value for value in sorted({*values.tolist()} - {"", "nan"})}
     return {name: rows for name, rows in found.items() if rows.any()}
 
 
