@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import json
 
 import numpy as np
 import pytest
 
 import selftaught
 from benchmarks import forgotten_reference
-from selftaught.audit import Population
+from selftaught.audit import Population, sweep
 
 
 def answers(seed: int, flipped: float) -> Population:
@@ -23,24 +23,21 @@ def answers(seed: int, flipped: float) -> Population:
     return Population.from_labels(given, iris.ids, classes=3)
 
 
-def test_every_split_is_there_once() -> None:
-    found = forgotten_reference.splits(6)
-    assert len(found) == len(set(found)) == math.comb(6, 3) // 2
-    assert all(sorted(first + second) == list(range(6)) for first, second in found)
-
-
 @pytest.mark.parametrize("share", [0.0, 0.2])
-def test_a_planted_share_is_found(share: float) -> None:
-    iris = selftaught.load("iris")
-    dense, sparse = answers(1, 0.0), answers(2, share)
-    found = forgotten_reference.forgotten(0.9, dense, sparse, iris)
-    value, low, high = found.beyond
-    assert found.changed - found.null == pytest.approx(value, abs=2e-5)
-    assert low <= value <= high
-    assert found.null < 0.12
+def test_a_planted_share_is_told(share: float) -> None:
+    found = sweep({0.0: answers(1, 0.0), 0.9: answers(2, share)}, selftaught.load("iris"), paired=True)
+    (row,) = forgotten_reference.rows_of(found)
+    low, high = row["interval"]
+    assert row["pie"] - row["null"] == pytest.approx(row["beyond"])
+    assert low <= row["beyond"] <= high
+    assert row["null"] < 0.12
+    assert json.loads(json.dumps(row)) == row
     if share:
-        assert low > 0.1
-        assert found.sparse_on < 0.1 < 0.8 < found.dense_on
-        assert found.sparse_off > 0.6
+        assert low > 0.05
+        assert row["verdict"] == "change"
+        assert row["after_on"] < 0.2 < 0.8 < row["before_on"]
+        assert row["worse"]
     else:
-        assert low < 0 < high or abs(value) < 0.01
+        assert row["verdict"] != "change"
+        assert not row["worse"]
+    assert f"{row['beyond']:+.4f}" in forgotten_reference.tell(row)
