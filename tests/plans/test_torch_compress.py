@@ -93,6 +93,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(trained: Path, digits:
         compress(source, digits, PLAN, out=tmp_path / "none", judging=quick(), resume=True)
 
 
+def test_another_run_does_not_take_over_what_an_earlier_one_left(digits: Examples, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MODEL_FILE.format(classes=10))
+    name, out = f"{tmp_path}/mine.py:make", tmp_path / "out"
+    first = load_source(name).model.state_dict()
+    save_file(first, tmp_path / "one.safetensors")
+    save_file({key: one + 0.1 for key, one in first.items()}, tmp_path / "two.safetensors")
+    one, two = (load_source(name, weights=tmp_path / f"{word}.safetensors") for word in ("one", "two"))
+    plan = Plan(steps=(Channels(ratio=0.5), FineTune(training=TrainConfig(steps=2, device="cpu"))))
+    compress(one, digits, plan, out=out, judging=quick())
+    with pytest.raises(ResumeError, match="something else \\(weights\\)"):
+        compress(two, digits, plan, out=out, judging=quick())
+    with pytest.raises(ResumeError, match="something else \\(examples\\)"):
+        compress(one, digits.take(np.arange(500)), plan, out=out, judging=quick())
+    few, kept = digits.take(np.arange(500)), [digits.take(np.arange(500, end)) for end in (560, 600)]
+    compress(one, few, plan, out=tmp_path / "apart", judging=quick(), test=kept[0])
+    with pytest.raises(ResumeError, match="something else \\(test\\)"):
+        compress(one, few, plan, out=tmp_path / "apart", judging=quick(), test=kept[1])
+    anew = compress(two, digits, plan, out=out, judging=quick(), resume=False).made.model.state_dict()
+    fresh = compress(two, digits, plan, out=tmp_path / "other", judging=quick()).made.model.state_dict()
+    assert all(torch.equal(anew[key], fresh[key]) for key in fresh)
+
+
 MODEL_FILE = """
 from torch import nn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from selftaught.compress import ChannelGroup, channel_groups, load_onnx
-from selftaught.errors import InputError
+from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.plans import (
     Channels,
@@ -26,6 +27,7 @@ from selftaught.plans import (
     TargetSearch,
     Weights,
     compress,
+    divide,
     load_source,
     protect,
     run_plan,
@@ -34,6 +36,7 @@ from selftaught.plans import (
 from selftaught.plans.budgets import global_budget, sensitivity_budget, uniform_budget, widths_left
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import at_risk, known_rates
+from selftaught.plans.runtimes import InRuntime
 from selftaught.plans.samples import sample_of
 from selftaught.training import TrainConfig, evaluate, fit, mlp
 from tests.plans.conftest import quick
@@ -96,6 +99,20 @@ def test_a_search_finds_the_least_that_holds(model: nn.Module, digits: Examples,
         decisions=Decisions(tmp_path, {}), score=lambda one: pytest.fail("everything was decided"),
     )  # fmt: skip
     assert [one.widths for one in again.candidates(3)] == [one.widths for one in found]
+
+
+@pytest.mark.parametrize(
+    "other", [{"batches": (1,)}, {"threads": 2}, {"protected": True}, {"target": target_of("size=0.5x")}]
+)
+def test_what_was_measured_for_another_question_is_not_taken_over(
+    trained: Path, digits: Examples, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    plan = Plan(steps=(Channels(round_to=8), TUNE))
+    asked: dict[str, Any] = {"target": target_of("size=0.4x"), "batches": (8,)}
+    source = load_source(str(trained))
+    compress(source, digits, Choosing(plan, **asked), out=tmp_path, judging=quick())
+    with pytest.raises(ResumeError, match="asked for something else"):
+        compress(source, digits, Choosing(plan, **asked | other), out=tmp_path, judging=quick())
 
 
 def test_what_cannot_be_reached_says_the_best(model: nn.Module, digits: Examples) -> None:
@@ -177,6 +194,17 @@ def test_what_onnxruntime_runs_is_what_is_judged(
     row = found.comparison.gains[0].rows[-1]
     assert row.bytes == (tmp_path / "out" / "model.onnx").stat().st_size
     assert row.theoretical > 1.5
+
+
+def test_a_search_times_what_the_plan_leaves(digits: Examples, model: nn.Module, trained: Path) -> None:
+    low = LowBits(how="static")
+    choosing = Choosing(Plan(steps=(TUNE, low)), target=target_of("latency=0.5x"), ignore=("2",))
+    timed = choosing._runtime(divide(load_source(str(trained)), digits))
+    assert timed is not None
+    made = run_plan(model, digits, Plan(steps=(low,)), ignore=("2",))
+    for one in (timed(model), made.runtime):
+        assert isinstance(one, InRuntime)
+        assert "2.weight (it is to be ignored)" in one.told
 
 
 def test_layers_are_chosen_by_measurement(digits: Examples) -> None:

@@ -313,7 +313,7 @@ def _compressed(
     target = target_of(str(settings["target"])) if "target" in settings else None
     protected = bool(settings.get("protect", False))
     ignore = tuple(settings.get("ignore", ()))
-    request = {"data": examples.name, "ignore": list(ignore), "target": settings.get("target"), "protect": protected}
+    request = {"data": examples.name}
     chosen: Any = plan
     if target is not None or protected:
         if protected and training is None:
@@ -323,7 +323,6 @@ def _compressed(
             plan, target=target, protected=protected, column=column, batches=judging.batches, threads=judging.threads,
             ignore=ignore, say=say, on_progress=on_progress,
         )  # fmt: skip
-        request["plan"] = plan.model_dump(mode="json")
     return compress(
         source, examples, chosen, out=folder, request=request, test=test, judging=judging, target=target,
         ignore=ignore, resume=resume, on_start=on_start, on_progress=on_progress,

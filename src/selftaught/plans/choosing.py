@@ -15,7 +15,7 @@ from selftaught.plans.parts import Parts
 from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
-from selftaught.plans.runtimes import in_onnxruntime, require_runtime, runtime_of
+from selftaught.plans.runtimes import in_onnxruntime, require_runtime, runtime_of, those_of
 from selftaught.plans.samples import few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
@@ -71,6 +71,15 @@ class Choosing:
         self.say = say
         self.on_progress = on_progress
 
+    @property
+    def request(self) -> dict[str, Any]:
+        """What must be the same for its decisions to hold, in JSON's own types."""
+        return {
+            "plan": self.plan.model_dump(mode="json"), "target": None if self.target is None else str(self.target),
+            "protect": self.protected, "column": self.column, "batch": list(self.batches), "threads": self.threads,
+            "finalists": self.finalists, "ignore": list(self.ignore),
+        }  # fmt: skip
+
     def __call__(self, source: Source, parts: Parts, decisions: Decisions, folder: Path) -> Compressed:
         """Return the smaller model."""
         if self.target is None:
@@ -106,7 +115,10 @@ class Choosing:
         if not isinstance(last, LowBits | Onnx):
             return None
         how = runtime_of(last)
-        return lambda model: in_onnxruntime(model, parts.train, low_bits=how, threads=self.threads)
+        return lambda model: in_onnxruntime(
+            model, parts.train, low_bits=how, ignore=those_of(model, self.ignore), threads=self.threads,
+            seed=self.plan.seed,
+        )  # fmt: skip
 
     def _score(self, dense: nn.Module, parts: Parts) -> Callable[[nn.Module], float]:
         looked_at = (few_of(parts.train), parts.valid)

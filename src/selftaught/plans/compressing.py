@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from selftaught.audit import Population, taxicab
 from selftaught.errors import InputError, did_you_mean
@@ -148,7 +151,8 @@ def compress(
         examples: labelled examples with classes.
         plan: what to do, or a function that chooses it.
         out: the folder.
-        request: what must be the same for a run to go on, beside the plan.
+        request: what must be the same for a run to go on, beside the plan, the weights and the examples. Of a chooser
+            also what its attribute `request` holds.
         test: examples kept apart, or None; see `divide`.
         judging: how it is judged.
         target: that the chooser was to reach; the result says whether it holds.
@@ -170,10 +174,15 @@ def compress(
             raise InputError(f"there is no column of groups {name!r}{near}; the data have {known}")
     parts = divide(source, examples, test=test, seed=judging.seed)
     folder = Path(out).expanduser()
-    wanted = {"model": source.name, **(request or {})}
+    wanted = {
+        "model": source.name, "weights": _digest_of_weights(source.model), "examples": _digest_of(examples),
+        "test": None if test is None else _digest_of(test), "ignore": list(ignore), **(request or {}),
+    }  # fmt: skip
     if isinstance(plan, Plan):
         require_runtime(plan)
         wanted["plan"] = plan.model_dump(mode="json")
+    else:
+        wanted |= getattr(plan, "request", {})
     decisions = Decisions(folder, wanted, resume=resume)
     warnings = [parts.warning] if parts.warning else []
     if on_start is not None:
@@ -197,6 +206,24 @@ def compress(
     run = CompressedRun(made, found, parts, folder, tuple(warnings), origin, target)
     _write(run, source, both)
     return run
+
+
+def _digest_of_weights(model: nn.Module) -> str:
+    """Tell a model's numbers from others: what was trained from other weights is another run."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, one in model.state_dict().items():
+        if isinstance(one, torch.Tensor):
+            held = one.detach().cpu().contiguous()
+            found.update(f"{name} {tuple(held.shape)} {held.dtype}".encode())
+            found.update(held.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _digest_of(examples: Examples) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for one in (examples.ids, np.asarray(examples.labels)):
+        found.update(repr(one.shape).encode() + np.ascontiguousarray(one).tobytes())
+    return found.hexdigest()
 
 
 def headline(found: Comparison) -> str:

@@ -49,7 +49,7 @@ from selftaught.plans.plan import (
     Supermask,
     Weights,
 )
-from selftaught.plans.runtimes import InRuntime, in_onnxruntime, runtime_of, with_kernels
+from selftaught.plans.runtimes import InRuntime, in_onnxruntime, runtime_of, those_of, with_kernels
 from selftaught.plans.samples import sample_of
 from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate, fit
 
@@ -152,10 +152,8 @@ def run_plan(
         elif isinstance(step, LowBits | Onnx):
             _at_rest(done, model)
             how = runtime_of(step)
-            known = {name for name, _ in [*done.model.named_parameters(), *done.model.named_modules()]}
-            kept = tuple(name for name in ignore if name in known)
             done.runtime = in_onnxruntime(
-                done.model, train, low_bits=how, ignore=kept, threads=threads, seed=plan.seed
+                done.model, train, low_bits=how, ignore=those_of(done.model, ignore), threads=threads, seed=plan.seed
             )
             done.notes += [done.runtime.told] if done.runtime.told else []
         elif isinstance(step, Balance):

@@ -17,7 +17,7 @@ from selftaught.plans.plan import LowBits, Onnx, Plan
 from selftaught.plans.samples import sample_of
 from selftaught.training import cost
 
-__all__ = ["InRuntime", "in_onnxruntime", "require_runtime", "runtime_of", "with_kernels"]
+__all__ = ["InRuntime", "in_onnxruntime", "require_runtime", "runtime_of", "those_of", "with_kernels"]
 
 
 def require_runtime(plan: Plan) -> None:
@@ -108,6 +108,12 @@ def in_onnxruntime(
         export_onnx(made, sample_of(examples, 8), path, seed=seed)
         data = path.read_bytes()
     return InRuntime(OnnxModel(data, threads=threads), model, data, told)
+
+
+def those_of(model: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of some names that are a weight or a module of a model."""
+    known = {name for name, _ in [*model.named_parameters(), *model.named_modules()]}
+    return tuple(name for name in names if name in known)
 
 
 def runtime_of(step: LowBits | Onnx) -> Literal["static", "dynamic", "bf16"] | None:
