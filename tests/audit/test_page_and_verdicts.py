@@ -218,3 +218,10 @@ def test_the_headline_is_what_the_levels_say(tmp_path: Path) -> None:
         named = dict(zip((one.name for one in found.levels), made.values(), strict=True))
         page = write_audit_page(write_findings(tmp_path / sentence, found, named, data, top=1)).read_text("utf-8")
         assert f"<h1>{sentence}" in page
+
+
+def test_verdicts_outlive_another_audit_in_the_same_folder(tmp_path: Path) -> None:
+    record_verdict(folder(tmp_path, "table"), "e17", "rare")
+    again = folder(tmp_path, "table")
+    assert read_verdicts(again) == {"e17": "rare"}
+    assert "1 looked at: 0 mislabelled, 0 ambiguous, 1 rare, 0 fine" in write_audit_page(again).read_text("utf-8")
