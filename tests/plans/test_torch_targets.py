@@ -23,6 +23,7 @@ from selftaught.plans import (
     Onnx,
     Plan,
     Step,
+    Target,
     TargetMissedError,
     TargetSearch,
     Weights,
@@ -113,6 +114,14 @@ def test_what_was_measured_for_another_question_is_not_taken_over(
     compress(source, digits, Choosing(plan, **asked), out=tmp_path, judging=quick())
     with pytest.raises(ResumeError, match="asked for something else"):
         compress(source, digits, Choosing(plan, **asked | other), out=tmp_path, judging=quick())
+
+
+def test_a_search_goes_as_far_as_a_layer_may_lose(digits: Examples) -> None:
+    """Of 40 channels 95 % leave 2, and nothing before that: 0.925 leaves 3."""
+    dense = mlp(digits, hidden=(40,)).eval()
+    target = Target(what="multiply-adds", limit=1.05 * 2 * (64 + 10), relative=False)
+    found = TargetSearch(dense, digits, digits.take(np.arange(100)), target, round_to=1, trials=0).candidates(1)
+    assert found[0].widths == (2,)
 
 
 def test_what_cannot_be_reached_says_the_best(model: nn.Module, digits: Examples) -> None:
