@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from selftaught.compress import export_onnx, prune_channels, quantise
-from selftaught.compress.calibration import BINS, Range, affine_of
+from selftaught.compress.calibration import BINS, Range, affine_of, covering
 from selftaught.compress.folding import folded_graph
 from selftaught.errors import InputError
 from selftaught.examples import Examples
@@ -259,3 +259,12 @@ def test_a_range_whose_first_values_were_tiny_stays_a_small_histogram(later: lis
     assert found.most == pytest.approx(max(later), rel=1e-6)
     affine = affine_of(found, "min-max", power_of_two=False)
     assert affine.scale == pytest.approx((max(later) - min(*later, 0.0)) / 255, rel=1e-6)
+
+
+@pytest.mark.parametrize("power_of_two", [True, False])
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.0, 5.0), (-2.0, 0.0), (-0.3, 0.01)])
+def test_the_zero_point_lets_both_ends_of_a_range_in(low: float, high: float, power_of_two: bool) -> None:
+    held = covering(low, high, power_of_two)
+    ends = [round(one / held.scale) + held.zero for one in (low, high)]
+    assert ends[0] == 0
+    assert 255 / 2 - 1 < ends[1] <= 255 + 1  # to one rounding
