@@ -1,51 +1,73 @@
 """The reference network made smaller: structured, in 8 bits, and with the class that loses most protected.
 
-``python -m benchmarks.compress_reference [--seeds 0 1 2 3 4] [--folder runs/reference] [--epochs 4] [--only ARM ...]``.
+``python -m benchmarks.compress_reference [--seeds 0 1 2 3 4] [--folder runs/reference] [--ratio X] [--only ARM ...]``.
 
 The networks of `benchmarks.reference_network` must be there. Every arm fine-tunes on the same 9,000 images, chooses by
 the same 1,000, and is looked at once on the 2,000 of the test set, and with ``--whole FOLDER`` on the 8,000 that the
 whole test set has beside them; a row an arm and seed is added to the file as it is measured, and rows that are there
-are not measured again.
+are not measured again. ``--choose`` looks at no test image and times nothing: it prints what validation says.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 import selftaught
 from benchmarks.machine import describe, kind, load
-from benchmarks.reference_network import FOLDER, Images, reference_images, reference_network
+from benchmarks.reference_network import EPOCHS, FOLDER, Images, reference_images, reference_network
 from selftaught.claims.statistics import mean_interval
 from selftaught.datasets.local_files import DATA_VARIABLE
 from selftaught.examples import Examples
-from selftaught.plans import Channels, FineTune, LowBits, Plan, compare, protect, run_plan
-from selftaught.training import SGD, Cosine, Evaluation, TrainConfig, evaluate
+from selftaught.plans import Channels, Compressed, FineTune, LowBits, Plan, compare, protect, run_plan
+from selftaught.training import SGD, Augment, Cosine, Evaluation, TrainConfig, evaluate
 from selftaught.training.batches import as_inputs
 from selftaught.training.devices import limited_threads
 
 OUT = Path("benchmarks") / "results" / "compress_reference.jsonl"
-#: plain: half the channels, fine-tuned; longer: half as long again, as protection may take; dense: nothing is cut.
+#: plain: channels cut, fine-tuned; longer: twice as long, as protection may take; dense: nothing is cut.
 ARMS = ("plain", "distilled", "protected", "longer", "dense")
-RATIO = 0.5
 BATCH = 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is cut from which network, and how long it is fine-tuned.
+
+    Args:
+        ratio: share of each layer's channels that goes.
+        epochs: of fine-tuning.
+        dense_epochs: of the network's own training.
+        rounds: of timing.
+    """
+
+    ratio: float
+    epochs: int
+    dense_epochs: int
+    rounds: int
+
+    @property
+    def key(self) -> tuple[float, int, int]:
+        return self.ratio, self.epochs, self.dense_epochs
 
 
 def training(seed: int, epochs: int) -> TrainConfig:
     return TrainConfig(
         epochs=epochs, batch_size=64, optimiser=SGD(lr=0.05), schedule=Cosine(), evaluate_every=epochs, seed=seed,
-        channels_last=False, device="cpu",
+        augment=Augment(flip=True, crop=4), channels_last=True, device="cpu",
     )  # fmt: skip
 
 
@@ -78,32 +100,41 @@ def drops(before: Evaluation, after: Evaluation, classes: tuple[str, ...]) -> di
     return {"n": len(after.targets), "before": before.score, "after": after.score, "drops": fell}
 
 
+def made_by(arm: str, seed: int, images: Images, folder: Path, settings: Settings, work: Path | None) -> Compressed:
+    """Do what an arm does to the network of a seed."""
+    dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
+    tune = FineTune(
+        training=training(seed, settings.epochs * 2 if arm == "longer" else settings.epochs),
+        distil=0.9 if arm == "distilled" else 0.0,
+    )
+    plan = Plan(steps=(tune,) if arm == "dense" else (Channels(ratio=settings.ratio), tune), seed=seed)
+    place = None if work is None else work / "-".join(map(str, (arm, seed, *settings.key)))
+    if arm == "protected":
+        return protect(dense, images.train, images.valid, plan, folder=place)
+    return run_plan(dense, images.train, plan, valid=images.valid, folder=place)
+
+
+def in_8_bits(made: Compressed, images: Images, seed: int) -> nn.Module:
+    return run_plan(made.model, images.train, Plan(steps=(LowBits(),), seed=seed)).runs
+
+
 def measure(
-    arm: str, seed: int, images: Images, folder: Path, epochs: int, rounds: int, work: Path | None,
-    others: Examples | None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    dense = reference_network(images, seed, folder=folder)
-    distil = 0.9 if arm == "distilled" else 0.0
-    tune = FineTune(training=training(seed, epochs * 3 // 2 if arm == "longer" else epochs), distil=distil)
-    plan = Plan(steps=(tune,) if arm == "dense" else (Channels(ratio=RATIO), tune), seed=seed)
+    arm: str, seed: int, images: Images, folder: Path, settings: Settings, work: Path | None, others: Examples | None
+) -> list[dict[str, Any]]:
+    dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
     began = time.perf_counter()
-    place = None if work is None else work / f"{arm}-{seed}"
     with limited_threads(1):
-        if arm == "protected":
-            made = protect(dense, images.train, images.valid, plan, folder=place)
-        else:
-            made = run_plan(dense, images.train, plan, valid=images.valid, folder=place)
+        made = made_by(arm, seed, images, folder, settings, work)
         spent = time.perf_counter() - began
         before = evaluate(dense, images.test)
         others_before = None if others is None else evaluate(dense, others)
         rows = []
-        for name, last in (("torch", None), ("int8", LowBits())):
-            steps = () if last is None else (last,)
-            runs = run_plan(made.model, images.train, Plan(steps=steps, seed=seed)).runs if steps else made.model
+        for name in ("torch", "int8"):
+            runs = made.model if name == "torch" else in_8_bits(made, images, seed)
             sample = as_inputs(torch.from_numpy(images.test.inputs[:BATCH].copy()))
             found = compare(
                 dense, runs, (before, evaluate(runs, images.test)), images.test, sample=sample, batches=(1, BATCH),
-                rounds=rounds,
+                rounds=settings.rounds,
             )  # fmt: skip
             told = found.to_dict()
             valid = evaluate(runs, images.valid).score - evaluate(dense, images.valid).score
@@ -111,7 +142,7 @@ def measure(
             if others is not None and others_before is not None:
                 unseen = drops(others_before, evaluate(runs, others), others.class_names)
             rows.append(
-                {"arm": arm, "runtime": name, "seed": seed, "epochs": epochs, "plan": str(made.plan),
+                {"arm": arm, "runtime": name, "seed": seed, **asdict(settings), "plan": str(made.plan),
                  "accuracy": told["accuracy"], "classes": told["classes"], "largest_drop": told["largest_drop"],
                  "others": unseen, "valid_change": valid, "seconds": round(spent, 1), "notes": made.notes,
                  "latency": [
@@ -120,6 +151,26 @@ def measure(
                  ]}
             )  # fmt: skip
     return rows
+
+
+def choose(arm: str, seed: int, images: Images, folder: Path, settings: Settings, work: Path | None) -> str:
+    """Return what validation says of an arm: changes of accuracy and largest drops, in points."""
+    dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
+    with limited_threads(1):
+        began = time.perf_counter()
+        made = made_by(arm, seed, images, folder, settings, work)
+        spent = time.perf_counter() - began
+        before = evaluate(dense, images.valid)
+        parts = [f"seed {seed}, {arm}, {settings.key}, {spent:.0f} s: dense {before.score:.4f}"]
+        for name, model in (("torch", made.model), ("int8", in_8_bits(made, images, seed))):
+            found = drops(before, evaluate(model, images.valid), images.valid.class_names)
+            change = 100 * (found["after"] - found["before"])
+            parts.append(f"{name} {change:+.2f}, largest drop {100 * max(found['drops'].values()):.1f}")
+    return "; ".join(parts)
+
+
+def key_of(row: dict[str, Any]) -> tuple[float, int, int]:
+    return row["ratio"], row["epochs"], row["dense_epochs"]
 
 
 def tell(rows: list[dict[str, Any]]) -> None:
@@ -147,28 +198,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--ratio", type=float, default=0.5, help="share of each layer's channels that goes")
+    parser.add_argument("--epochs", type=int, default=12, help="of fine-tuning")
+    parser.add_argument("--dense-epochs", type=int, default=EPOCHS)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--work", type=Path, help="keep checkpoints here, and go on from them")
     parser.add_argument("--only", nargs="*", default=list(ARMS), choices=ARMS)
     parser.add_argument("--whole", type=Path, help="folder of the whole CIFAR-10: its other test images judge, too")
+    parser.add_argument("--choose", action="store_true", help="print what validation says, look at nothing else")
     given = parser.parse_args()
     images = reference_images()
+    settings = Settings(given.ratio, given.epochs, given.dense_epochs, given.rounds)
+    print(kind(describe()), load(), flush=True)
+    if given.choose:
+        for seed, arm in itertools.product(given.seeds, given.only):
+            print(choose(arm, seed, images, given.folder, settings, given.work), flush=True)
+        return
     others = None if given.whole is None else other_images(given.whole, images)
     held = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    held = [one for one in held if key_of(one) == settings.key]
     there = {(one["arm"], one["seed"]) for one in held}
-    print(kind(describe()), load(), flush=True)
-    for seed in given.seeds:
-        for arm in given.only:
-            if (arm, seed) in there:
-                continue
-            rows = measure(arm, seed, images, given.folder, given.epochs, given.rounds, given.work, others)
-            held += rows
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            with given.out.open("a", encoding="utf-8") as stream:
-                stream.writelines(json.dumps(one) + "\n" for one in rows)
-            print(f"seed {seed}, {arm}: {rows[0]['seconds']} s", flush=True)
+    for seed, arm in itertools.product(given.seeds, given.only):
+        if (arm, seed) in there:
+            continue
+        rows = measure(arm, seed, images, given.folder, settings, given.work, others)
+        held += rows
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        with given.out.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(one) + "\n" for one in rows)
+        print(f"seed {seed}, {arm}: {rows[0]['seconds']} s", flush=True)
     tell(held)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,63 @@ def test_few_models_claim_nothing(models: int) -> None:
     assert np.isnan([moved.rate, moved.finding.value]).all() == (models == 1), "one model has no threshold"
     assert moved.changed.sum() == 60
     assert moved.finding.verdict == "no null"
+
+
+def children_of(parents: Population, *, seed: int, noise: float) -> Population:
+    """Models that resemble their parents: the same scores, with a little noise."""
+    scores = np.log(np.maximum(parents.probabilities, 1e-12))
+    scores += rng_for(seed, "children").normal(0, noise, scores.shape)
+    return Population.from_logits(scores, parents.ids, "children")
+
+
+@pytest.mark.parametrize("find", [pie, cie])
+def test_children_are_compared_with_other_models_parents_only(find: Any) -> None:
+    before = planted(6, LABELS, seed=0, name="before", noise=0.7)
+    alone = find(before, before)
+    assert alone.finding.value < -0.3 * alone.churn, "subsets share models: fewer change than by seeds alone"
+    same = find(before, before, paired=True)
+    assert (same.rate, same.finding.value) == pytest.approx((same.churn, 0.0))
+    assert same.finding.verdict == "seed churn"
+    strangers, kin = [], []
+    for seed in range(6):
+        other = planted(6, LABELS, seed=seed + 10, name="other", noise=0.7)
+        strangers.append(find(before, children_of(other, seed=seed, noise=0.5)).finding.value)
+        kin.append(find(before, children_of(before, seed=seed, noise=0.5), paired=True).finding.value)
+    assert np.mean(kin) == pytest.approx(np.mean(strangers), abs=0.02)
+
+
+def test_paired_subsets_are_the_splits_of_the_null_both_ways() -> None:
+    before = planted(4, LABELS, seed=0, name="before")
+    after = planted(4, LABELS, seed=1, name="after", harm=1.0)
+    pairs = [(a, tuple(k for k in range(4) if k not in a)) for a in itertools.combinations(range(4), 2)]
+
+    def mode(population: Population, subset: tuple[int, ...]) -> np.ndarray:
+        return modal_labels(population.probabilities[list(subset)])[0]
+
+    expected = [np.mean(mode(before, a) != mode(after, b)) for a, b in pairs]
+    assert pie(before, after, paired=True).rate == pytest.approx(np.mean(expected))
+    with pytest.raises(InputError, match="got 4 and 5"):
+        pie(before, planted(5, LABELS, seed=1, name="after"), paired=True)
+
+
+def uneven(models: int, *, seed: int) -> Population:
+    """Models of which some are much worse than others, as short trainings leave them."""
+    rng = rng_for(seed, "uneven models")
+    ease = rng_for(0, "ease").normal(1.0, 1.5, 3000)
+    logits = rng.normal(0, 1, (models, 3000, 3)) * np.exp(rng.normal(0, 0.5, (models, 1, 1)))
+    logits[:, np.arange(3000), np.arange(3000) % 3] += ease
+    return Population.from_logits(logits, np.arange(3000))
+
+
+@pytest.mark.parametrize("find", [pie, cie])
+def test_models_that_differ_much_are_seed_churn_too(find: Any) -> None:
+    claims, misses, draws = 0, 0, 30
+    for seed in range(draws):
+        found = find(uneven(4, seed=2 * seed), uneven(4, seed=2 * seed + 1)).finding
+        claims += found.verdict == "change"
+        misses += not found.interval[0] <= 0 <= found.interval[1]
+    assert claims <= 1
+    assert misses <= 4, "a 95 % interval"
 
 
 def test_other_examples_are_refused() -> None:

@@ -91,6 +91,19 @@ def test_the_hurt_group_is_found_as_a_slice_that_nobody_named(
     assert "give both as folders" in capsys.readouterr().err
 
 
+def test_children_are_paired_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, before, _ = saved(tmp_path)
+    given = ("audit", before, before, "--data", data, "--target", "answer", "--json")
+    found = []
+    for more in ((), ("--paired",)):
+        assert run(*given, *more) == 0
+        found.append(json.loads(capsys.readouterr().out)["pie"]["finding"]["value"])
+    assert found[0] < -0.01
+    assert found[1] == pytest.approx(0)
+    assert run("audit", "--sweep", "0.5", "--paired") == 2
+    assert "leave --paired out" in capsys.readouterr().err
+
+
 def test_columns_of_a_ledger_and_an_embedding_can_be_given_by_row() -> None:
     ids = np.array([f"e{k}" for k in range(N)])
     hard = rng_for(0, "hard").random(N)

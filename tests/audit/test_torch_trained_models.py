@@ -72,3 +72,13 @@ def test_the_command_compares_on_examples_that_no_model_saw(runs: Path, capsys: 
         main(["audit", str(runs / "before"), str(runs / "after"), "--data", "iris"])
     assert left.value.code == 2
     assert "were in no model's training" in capsys.readouterr().err
+
+
+def test_pairs_of_folders_have_the_same_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("old/a", "old/b", "new/a", "new/c"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model.safetensors").touch()
+    with pytest.raises(SystemExit) as left:
+        main(["audit", str(tmp_path / "old"), str(tmp_path / "new"), "--paired", "--data", "iris"])
+    assert left.value.code == 2
+    assert "models of the same names" in capsys.readouterr().err

@@ -94,6 +94,7 @@ def audit(
     slices: bool = False,
     embedding: NDArray[np.floating] | None = None,
     features: Mapping[str, NDArray[Any]] | None = None,
+    paired: bool = False,
     seed: int = 0,
 ) -> Audit:
     """Compare two populations of models on the examples that both have.
@@ -109,10 +110,13 @@ def audit(
             default.
         features: name -> (n,) of the examples, such as columns of a ledger, for the rules among them, beside the
             table's own columns, the groups and the class.
+        paired: the k-th model after was made from the k-th before, such as by pruning it; see `pie`. Intervals of rates
+            take the models for independent all the same, and are then too wide rather than too narrow.
         seed: of draws, where there are too many subsets of models to take all.
 
     Raises:
-        InputError: nothing is in common, a group is unknown, or there are fewer than 120 examples to find slices among.
+        InputError: nothing is in common, a group is unknown, populations of other sizes are called paired, or there are
+            fewer than 120 examples to find slices among.
         DataError: the examples predict a number, or groups are asked for without labels.
     """
     if examples.labels is not None and not examples.num_classes:
@@ -133,7 +137,7 @@ def audit(
     data = examples.take(rows)
     left = joined.only_before + joined.only_after + int((~there).sum())
     warned = _warnings(before, after, left)
-    changed, moved = pie(old, new, seed=seed), cie(old, new, top=top, seed=seed)
+    changed, moved = pie(old, new, paired=paired, seed=seed), cie(old, new, top=top, paired=paired, seed=seed)
     overlap = float(changed.changed[moved.changed].mean())
     seeds = old.models, new.models
     found = None

@@ -47,8 +47,8 @@ class Exemplars:
         ties: share of examples with a tie for the modal label, before and after.
         excess: (n,) how often each example changed between the subsets, less how often between those before; the plain
             share where churn cannot be measured. Where nothing but the seed differs it is 0 on average.
-        finding: `rate` minus `churn`, with the interval over examples (the null holds what seeds do); the plain rate
-            where churn cannot be measured.
+        finding: `rate` minus `churn`, with the interval over examples and models; the plain rate where churn cannot be
+            measured.
     """
 
     changed: NDArray[np.bool_]
@@ -61,7 +61,7 @@ class Exemplars:
     finding: Finding
 
 
-def pie(before: Population, after: Population, *, seed: int = 0) -> Exemplars:
+def pie(before: Population, after: Population, *, paired: bool = False, seed: int = 0) -> Exemplars:
     """Find the examples whose modal label changed (pruning identified exemplars), beside seed churn.
 
     "What Do Compressed Deep Neural Networks Forget?" (arXiv 1911.05248). How many there are depends on how many models
@@ -69,10 +69,11 @@ def pie(before: Population, after: Population, *, seed: int = 0) -> Exemplars:
 
     Args:
         before, after: over the same examples in the same order, as `join` gives them.
+        paired: the k-th model after was made from the k-th before, such as by pruning it; see `beyond_churn`.
         seed: of the draw of subsets, where there are too many to take all.
 
     Raises:
-        InputError: the examples differ.
+        InputError: the examples differ, or populations of other sizes are called paired.
 
     >>> ids = [str(k) for k in range(40)]
     >>> before = Population.from_labels(np.zeros((4, 40), int), ids, classes=2)
@@ -89,11 +90,13 @@ def pie(before: Population, after: Population, *, seed: int = 0) -> Exemplars:
     (old, old_ties), (new, new_ties) = modal_labels(before.probabilities), modal_labels(after.probabilities)
     return beyond_churn(
         "PIE", before, after, modes, lambda one, other: (one != other).astype(np.float64),
-        old != new, taxicab(before, after), (float(old_ties.mean()), float(new_ties.mean())), seed,
+        old != new, taxicab(before, after), (float(old_ties.mean()), float(new_ties.mean())), seed, paired=paired,
     )  # fmt: skip
 
 
-def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 0) -> Exemplars:
+def cie(
+    before: Population, after: Population, *, top: float = 0.1, paired: bool = False, seed: int = 0
+) -> Exemplars:
     """Find the examples whose mean probabilities moved furthest (taxicab distance), beside seed churn.
 
     "Characterising Bias in Compressed Models" (arXiv 2010.03058). The null sets the threshold: a distance that only
@@ -103,10 +106,11 @@ def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 
     Args:
         before, after: over the same examples in the same order.
         top: share of the examples listed, and of those beyond the threshold by chance.
+        paired: as for `pie`.
         seed: of the draw of subsets.
 
     Raises:
-        InputError: the examples differ, or `top` is no share.
+        InputError: the examples differ, `top` is no share, or populations of other sizes are called paired.
     """
     _require_same(before, after)
     if not 0 < top < 1:
@@ -131,7 +135,7 @@ def cie(before: Population, after: Population, *, top: float = 0.1, seed: int = 
             return np.full(len(one), np.nan)
         return (distance(one, other) > threshold).astype(np.float64)
 
-    return beyond_churn("CIE", before, after, means, beyond, listed, score, (0.0, 0.0), seed)
+    return beyond_churn("CIE", before, after, means, beyond, listed, score, (0.0, 0.0), seed, paired=paired)
 
 
 def taxicab(before: Population, after: Population) -> NDArray[np.float64]:
@@ -192,8 +196,17 @@ def beyond_churn(
     score: NDArray[np.float64],
     ties: tuple[float, float],
     seed: int,
+    *,
+    paired: bool = False,
 ) -> Exemplars:
     """Compare subsets of two populations with disjoint subsets of the first, example by example.
+
+    Where models after were made from those before, a child resembles its parent more than any other model does: subsets
+    that share one differ less than seeds make them. So `paired` compares disjoint ones only, as the null does.
+
+    The interval adds the variances of the examples' excess and of the models of either side: of what each model adds to
+    the rate, as the rates of the subsets that it is in tell (Hájek's projection). Halves of one population hold each
+    of its models, so that it cancels in the null when a model is unlike the others.
 
     Args:
         name: of what is measured.
@@ -202,30 +215,42 @@ def beyond_churn(
         differ: how far two such summaries are apart, (n,).
         changed, score, ties: as in `Exemplars`.
         seed: of the draw of subsets.
+        paired: the k-th model after was made from the k-th before.
+
+    Raises:
+        InputError: populations of other sizes are called paired.
     """
+    if paired and before.models != after.models:
+        raise InputError(
+            f"paired populations have a model after for each one before, got {before.models} and {after.models}"
+        )
     size, n = _size(before, after), len(changed)
     splits = halves(before.models, size, seed=seed)
-    old = {subset: summarise(before, subset) for subset in sorted({one for pair in splits for one in pair})}
-    if not old:  # one model before: a plain comparison
-        old = {(0,): summarise(before, (0,))}
-    new = [summarise(after, subset) for subset in _subsets(after.models, size, seed)]
-    pairs = list(itertools.product(old, range(len(new))))
+    # One model before has no halves: a plain comparison.
+    old = {one: summarise(before, one) for one in sorted({one for pair in splits for one in pair}) or [(0,)]}
+    if paired and splits:
+        pairs = [pair for one, other in splits for pair in ((one, other), (other, one))]
+    else:
+        pairs = list(itertools.product(old, _subsets(after.models, size, seed)))
     if len(pairs) > 4 * MOST_SPLITS:
         drawn = rng_for(seed, "audit", "pairs", len(pairs)).choice(len(pairs), 4 * MOST_SPLITS, replace=False)
         pairs = [pairs[k] for k in sorted(drawn)]
-    between = np.zeros(n)
-    for subset, k in pairs:
-        between += differ(old[subset], new[k])
+    new = {one: summarise(after, one) for one in sorted({one for _, one in pairs})}
+    between, rates = np.zeros(n), np.zeros(len(pairs))
+    for place, (one, other) in enumerate(pairs):
+        apart = differ(old[one], new[other])
+        between += apart
+        rates[place] = apart.mean()
     between /= len(pairs)
     within = [differ(old[one], old[other]) for one, other in splits]
     churn = np.mean(within, axis=0) if within else np.full(n, np.nan)
     excess = between - churn if within else between
     value = float(excess.mean())
-    margin = 1.96 * float(excess.std(ddof=1)) / np.sqrt(n) if n > 1 else float("nan")
+    margin = _margin(excess, rates, pairs, (before.models, after.models))
     null = None
     if before.models >= LEAST_MODELS and after.models > 1:
-        rates = np.mean(within, axis=1) - churn.mean()
-        null = (float(rates.min()), float(rates.max()))
+        shares = np.mean(within, axis=1) - churn.mean()
+        null = (float(shares.min()), float(shares.max()))
     name = f"{name} beyond seed churn" if within else f"{name}, seed churn unknown"
     order = np.argsort(-np.where(changed, score + 3, score), kind="stable")[: int(changed.sum())]
     finding = Finding(
@@ -234,6 +259,44 @@ def beyond_churn(
     )  # fmt: skip
     return Exemplars(changed, score, float(between.mean()), float(churn.mean()), size, ties, excess,
                      finding)  # fmt: skip
+
+
+def _margin(
+    excess: NDArray[np.float64], rates: NDArray[np.float64], pairs: list[tuple[Subset, Subset]], models: tuple[int, int]
+) -> float:
+    """Return half the width of the 95 % interval over examples and models, by Welch and Satterthwaite."""
+    from scipy.stats import t as student
+
+    if len(excess) < 2:
+        return float("nan")
+    parts = [(float(excess.var(ddof=1)) / len(excess), len(excess) - 1)]
+    spread = float("nan")
+    for side, count in enumerate(models):
+        own = _spread(rates, [pair[side] for pair in pairs], count)
+        spread = spread if np.isnan(own) else own  # all models in every subset: nothing told but by the other side
+        if not np.isnan(spread):
+            parts.append((spread / count, max(count - 1, 1)))
+    variance = sum(one for one, _ in parts)
+    if variance != variance:
+        return float("nan")
+    if variance < 1e-20:  # what is left of rounding
+        return 0.0
+    freedom = variance**2 / sum(one**2 / count for one, count in parts)
+    return float(student.ppf(0.975, freedom) * variance**0.5)
+
+
+def _spread(rates: NDArray[np.float64], subsets: list[Subset], models: int) -> float:
+    """Return the variance over models of what each adds to a rate; NaN where every subset has them all."""
+    inside = np.zeros((len(subsets), models), np.bool_)
+    for row, one in enumerate(subsets):
+        inside[row, list(one)] = True
+    size = len(subsets[0])
+    seen = inside.any(axis=0)
+    if size == models or seen.sum() < 2:
+        return float("nan")
+    with_it = np.array([rates[rows].mean() for rows in inside[:, seen].T])
+    # Of so many models, a subset with this one has the others less often: the share of its own part that shows.
+    return float((with_it * size * (models - 1) / (models - size)).var(ddof=1))
 
 
 def _size(before: Models, after: Models) -> int:

@@ -113,6 +113,7 @@ def sweep(
     groups: Sequence[str] = (),
     q: float = 0.05,
     top: float = 0.1,
+    paired: bool = False,
     seed: int = 0,
 ) -> Sweep:
     """Audit every level of a change against the first.
@@ -121,7 +122,7 @@ def sweep(
         populations: amount of the change -> population, such as sparsity, where the smallest is the first; or
             populations in their order.
         examples: with labels.
-        groups, q, top, seed: as for `audit`, which is done for each level by itself.
+        groups, q, top, paired, seed: as for `audit`, which is done for each level by itself.
 
     Raises:
         InputError: there are fewer than two levels, or `audit` refuses.
@@ -152,7 +153,7 @@ def sweep(
     found = []
     for name, amount, population in named:
         told = None if population is first else audit(
-            first, population, examples, groups=groups, q=q, top=top, seed=seed
+            first, population, examples, groups=groups, q=q, top=top, paired=paired, seed=seed
         )  # fmt: skip
         right = _accuracies(population, examples)
         deviation = float(right.std(ddof=1)) if len(right) > 1 else float("nan")

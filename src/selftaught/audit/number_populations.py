@@ -52,7 +52,9 @@ class NumberPopulation:
         return len(self.values)
 
 
-def moved(before: NumberPopulation, after: NumberPopulation, *, top: float = 0.1, seed: int = 0) -> Exemplars:
+def moved(
+    before: NumberPopulation, after: NumberPopulation, *, top: float = 0.1, paired: bool = False, seed: int = 0
+) -> Exemplars:
     """Find the examples whose predicted number moved furthest, beside seed churn: what `pie` and `cie` are for classes.
 
     Distances are squared differences of the mean predictions of as many models on either side, over the mean square of
@@ -64,10 +66,11 @@ def moved(before: NumberPopulation, after: NumberPopulation, *, top: float = 0.1
     Args:
         before, after: over the same examples in the same order.
         top: share of the examples on the list.
+        paired: as for `pie`.
         seed: of the draw of subsets, where there are too many to take all.
 
     Raises:
-        InputError: the examples differ, or `top` is no share.
+        InputError: the examples differ, `top` is no share, or populations of other sizes are called paired.
 
     >>> rng = np.random.default_rng(0)
     >>> ids = np.arange(200).astype(str)
@@ -92,5 +95,5 @@ def moved(before: NumberPopulation, after: NumberPopulation, *, top: float = 0.1
     listed[np.argsort(-score, kind="stable")[: max(1, round(top * len(score)))]] = True
     return beyond_churn(
         "predictions moved", before, after, means, lambda one, other: np.square(one - other) / unit, listed, score,
-        (0.0, 0.0), seed,
+        (0.0, 0.0), seed, paired=paired,
     )  # fmt: skip

@@ -64,6 +64,10 @@ def audit_command(
         bool,
         typer.Option("--corruptions", help="Run both on noisy, blurred, pale or incomplete inputs; models, not .npz."),
     ] = False,
+    paired: Annotated[
+        bool,
+        typer.Option("--paired", help="Each model after was made from that at its place before, as by compress."),
+    ] = False,
     rate: Annotated[
         float, typer.Option("--q", help="False discovery rate of classes and groups.", parser=number, metavar="X")
     ] = 0.05,
@@ -133,6 +137,8 @@ def audit_command(
         if len(places) < 2:
             raise InputError(f"an audit compares two populations or more, got {len(places)}; give BEFORE and AFTER, "
                              "or --sweep 0,0.5,0.9 to train them")  # fmt: skip
+    elif paired:
+        raise InputError("--sweep trains every level with seeds of its own, so nothing is paired; leave --paired out")
     elif places:
         raise InputError(f"--sweep trains its own populations; leave {places[0]!r} out, or --sweep")
     if (slices or corruptions) and len(places) != 2:
@@ -159,6 +165,9 @@ def audit_command(
             **options,
         )  # fmt: skip
         return
+    if paired:
+        _require_pairs(places)
+        options["paired"] = True
     unseen = _unseen(examples, places)
     named: dict[str, Population] = {}
     for place in places:
@@ -248,6 +257,28 @@ class _Writer:
 
 def _is_models(place: str) -> bool:
     return Path(place).expanduser().is_dir()
+
+
+def _require_pairs(places: list[str]) -> None:
+    """Check that folders of models have the same names, which is what pairs them.
+
+    Raises:
+        InputError: they have not.
+    """
+    folders = [place for place in places if _is_models(place)]
+    if not folders:
+        return
+    from selftaught.training import require_torch
+
+    require_torch()
+    from selftaught.audit.trained import model_folders
+
+    named = {place: [one.name for one in model_folders(place) if one != Path(place).expanduser()] for place in folders}
+    first, *others = named.items()
+    for place, names in others:
+        if names != first[1]:
+            raise InputError(f"--paired takes folders with models of the same names, and those in {place} are not "
+                             f"called as those in {first[0]}; rename them, or leave --paired out")  # fmt: skip
 
 
 def _unseen(examples: Examples, places: list[str]) -> Examples:
