@@ -94,7 +94,9 @@ def test_a_search_finds_the_least_that_holds(model: nn.Module, digits: Examples,
     # An oracle: the first of equal shares whose multiply-adds, written out, are below the limit.
     steps = [widths_left(searched._groups, uniform_budget(searched._groups)(0.025 * k), 16) for k in range(1, 38)]
     first = next(one for one in steps if 64 * one[0] + one[0] * one[1] + one[1] * 10 <= 0.5 * 0.97 * WHOLE)
-    assert first in [one.widths for one in found] or len(found) == 3
+    held = searched._first_that_holds(uniform_budget(searched._groups))
+    assert held is not None
+    assert widths_left(searched._groups, held, 16) == first
     again = TargetSearch(
         model, digits, digits.take(np.arange(200)), target, round_to=16, trials=8,
         decisions=Decisions(tmp_path, {}), score=lambda one: pytest.fail("everything was decided"),
