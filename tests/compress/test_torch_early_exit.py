@@ -323,3 +323,16 @@ def test_what_cannot_have_exits_is_refused_in_a_line(iris: Examples) -> None:
         fit(Skipping(), iris, TrainConfig(steps=1), callbacks=[TrainExits()])
     with pytest.raises(InputError, match="1 weights are needed"):
         fit(early, iris, TrainConfig(steps=1), callbacks=[TrainExits([1.0, 2.0])])
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("regroup", [True, False])
+def test_who_is_exactly_as_sure_as_the_threshold_leaves(rows: int, regroup: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    early = EarlyExit(model, ["1"], torch.zeros(1, 4)).eval()
+    with torch.no_grad():
+        for one in early.heads.parameters():
+            one.zero_()  # two classes alike: a top probability of a half
+    for threshold, place in ((0.5, 0), (float(np.nextafter(np.float32(0.5), np.float32(1))), 1)):
+        early.set_thresholds([threshold])
+        assert early.leave(torch.randn(rows, 4), regroup=regroup).exits.tolist() == [place] * rows

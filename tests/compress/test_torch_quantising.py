@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from selftaught.compress import export_onnx, prune_channels, quantise
+from selftaught.compress.calibration import BINS, Range, affine_of, covering
 from selftaught.compress.folding import folded_graph
 from selftaught.errors import InputError
 from selftaught.examples import Examples
@@ -222,3 +223,48 @@ def test_folding_changes_nothing() -> None:
     assert fixed == ""
     assert "batch_norm" not in graph.code
     assert torch.allclose(graph(inputs), model(inputs), atol=1e-5)
+
+
+def test_a_layer_used_twice_has_the_normalisation_behind_each_use_folded() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shared = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+            self.one, self.two = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+            self.last = nn.Linear(4, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            hidden = torch.relu(self.one(self.shared(inputs)))
+            return self.last(torch.relu(self.two(self.shared(hidden))).mean((2, 3)))
+
+    model, inputs = settled(Twice()), torch.randn(8, 4, 6, 6)
+    with torch.no_grad():
+        model.one.weight.mul_(2)
+        model.two.running_mean.add_(1)
+        graph, _ = folded_graph(model, (inputs[:2],))
+        torch.testing.assert_close(graph(inputs), model(inputs), rtol=1e-4, atol=1e-5)
+        assert float((quantise(model, inputs).model(inputs) - model(inputs)).abs().max()) < 0.1 * float(
+            model(inputs).abs().max()
+        )
+
+
+@pytest.mark.parametrize("later", [[1.0, 1.0001], [0.0, 1.0], [-1.0, 1.0]])
+def test_a_range_whose_first_values_were_tiny_stays_a_small_histogram(later: list[float]) -> None:
+    """As after a batch in which all is nearly dead."""
+    found = Range()
+    found.add(torch.tensor([1e-30, 0.5e-30]))
+    found.add(torch.tensor(later))
+    assert len(found.counts) <= 4 * BINS
+    assert int(found.counts.sum()) == 4
+    assert found.most == pytest.approx(max(later), rel=1e-6)
+    affine = affine_of(found, "min-max", power_of_two=False)
+    assert affine.scale == pytest.approx((max(later) - min(*later, 0.0)) / 255, rel=1e-6)
+
+
+@pytest.mark.parametrize("power_of_two", [True, False])
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.0, 5.0), (-2.0, 0.0), (-0.3, 0.01)])
+def test_the_zero_point_lets_both_ends_of_a_range_in(low: float, high: float, power_of_two: bool) -> None:
+    held = covering(low, high, power_of_two)
+    ends = [round(one / held.scale) + held.zero for one in (low, high)]
+    assert ends[0] == 0
+    assert 255 / 2 - 1 < ends[1] <= 255 + 1  # to one rounding

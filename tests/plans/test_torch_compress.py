@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from selftaught.audit import seen_ids
 from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
-from selftaught.plans import Channels, FineTune, Plan, compress, divide, headline, load_source
+from selftaught.plans import Channels, FineTune, Judging, Plan, compress, divide, headline, load_source
 from selftaught.training import Progress, TrainConfig, evaluate, load_trained
 from tests.plans.conftest import quick
 
@@ -190,6 +192,51 @@ def test_models_and_data_that_do_not_go_together(digits: Examples, iris_like: Ex
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="do not belong"):
         load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "other.safetensors")
+
+
+def test_a_test_file_is_read_as_the_other_examples_are(digits: Examples, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MODEL_FILE.format(classes=10))
+    source, own, kept = load_source(f"{tmp_path}/mine.py:make"), digits.take(np.arange(400)), np.arange(400, 600)
+    apart = digits.take(kept[np.asarray(digits.labels)[kept] > 2])
+    # A file without the classes 0, 1 and 2 numbers the others from 0 on.
+    fewer = replace(apart, labels=np.asarray(apart.labels) - 3, class_names=digits.class_names[3:])
+    parts = divide(source, own, test=fewer)
+    np.testing.assert_array_equal(parts.test.labels, apart.labels)
+    assert parts.test.class_names == digits.class_names
+    found = compress(source, own, Plan(steps=(Channels(),)), out=tmp_path / "out", test=fewer, judging=quick())
+    assert [one.name for one in found.comparison.classes] == list(digits.class_names[3:])
+    others = [
+        (replace(apart, class_names=tuple("abcdefghij")), "a class 'a'"),
+        (replace(apart, inputs=apart.inputs[:, :4]), "inputs of shape"),
+        (replace(apart, feature_names=("one",)), "other columns"),
+        (replace(apart, labels=None), "no classes"),
+    ]
+    for other, match in others:
+        with pytest.raises(InputError, match=match):
+            divide(source, own, test=other)
+    halves = replace(own, groups={"half": np.arange(400) % 2})
+    with pytest.raises(InputError, match="test examples have no column of groups 'half'"):
+        compress(source, halves, PLAN, out=tmp_path / "none", test=apart, judging=quick(groups=("half",)))
+
+
+@pytest.mark.parametrize("wrong", [{"batches": ()}, {"batches": (0,)}, {"rounds": 0}, {"threads": 0}])
+def test_a_clock_that_cannot_run_is_refused_before_the_work(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        Judging(**wrong)
+
+
+def test_the_first_line_tells_a_gain_beyond_the_noise_there(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    found = compress(load_source(str(trained)), digits, Plan(steps=(Channels(),)), out=tmp_path, judging=quick())
+
+    def timed(batch: int, realised: float, noise: float) -> Any:
+        one = found.comparison.gains[0]
+        return replace(one, batch=batch, noise=noise, rows=(one.rows[0], replace(one.rows[1], realised=realised)))
+
+    def told(*gains: Any) -> str:
+        return headline(replace(found.comparison, gains=gains))
+
+    assert told(timed(1, 1.2, 1.05), timed(32, 1.4, 1.5)).startswith("1.20 x faster at batch 1,")
+    assert told(timed(1, 1.2, 1.3), timed(32, 1.4, 1.5)).startswith("Nothing is gained in time")
 
 
 def test_a_trained_model_knows_its_classes(trained: Path, digits: Examples, tmp_path: Path) -> None:

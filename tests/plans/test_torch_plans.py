@@ -18,6 +18,7 @@ from selftaught.plans import (
     Blocks,
     Channels,
     FineTune,
+    LowBits,
     NofM,
     Plan,
     Rewind,
@@ -98,6 +99,23 @@ def test_masks_of_two_steps_hold_together(model: nn.Module, digits: Examples) ->
     assert sparsity(found.model).of_prunable >= 0.8
 
 
+def test_masks_of_all_steps_hold_in_a_second_training(model: nn.Module, digits: Examples) -> None:
+    """As protection adds one behind the plan's own."""
+    found = run_plan(model, digits, Plan(steps=(NofM(n=2, m=4), Weights(amount=0.2), TUNE, TUNE)))
+    for name, mask in n_of_m_masks(model, 2, 4).masks.items():
+        assert not bool(found.model.get_parameter(name)[~mask].any())
+
+
+@pytest.mark.parametrize("method", ["set", "rigl", "topkast", "random"])
+def test_what_is_to_be_ignored_stays_dense_from_the_start(method: Any, digits: Examples) -> None:
+    plan = Plan(steps=(SparseStart(method=method, amount=0.8), TUNE))
+    made = run_plan(mlp(digits, hidden=(16,)), digits, plan, make=lambda seed: mlp(digits, hidden=(16,), seed=seed),
+                    ignore=("4",))  # fmt: skip
+    densities = {one.name: one.density for one in sparsity(made.model).layers}
+    assert densities["4.weight"] == 1
+    assert densities["2.weight"] == pytest.approx(0.2, abs=0.01)
+
+
 def test_nothing_to_remove_is_said(digits: Examples) -> None:
     found = run_plan(mlp(digits, hidden=(8,)), digits, Plan(steps=(Channels(ratio=0.5),)))
     assert "no channel could be removed" in found.notes[0]
@@ -120,6 +138,11 @@ def test_a_plan_is_plain_data_both_ways() -> None:
         ((), "at least one step"), ((Channels(), SparseStart()), "must be the first step"),
         ((Weights(),), "add it behind"), ((SparseStart(),), "add fine-tune"),
         ((NofM(), Channels()), "channels must be removed before"),
+        ((SparseStart(method="snip"), Channels(), TUNE), "channels must be removed before"),
+        ((SparseStart(), Weights(), TUNE), "masks of its own"),
+        ((Rewind(), FineTune(distil=0.5)), "training of its own"),
+        ((Supermask(), FineTune(weights={"1": 2.0})), "training of its own"),
+        ((Supermask(), TUNE, LowBits(how="qat")), "without rounding"),
     ],
 )  # fmt: skip
 def test_steps_in_an_impossible_order_are_refused(steps: tuple[Any, ...], match: str) -> None:

@@ -43,6 +43,36 @@ def test_the_reference_network_takes_30_million_multiply_adds() -> None:
     assert cost(model, torch.zeros(1, 3, 32, 32), batches=()).parameters == weights
 
 
+class _First(nn.Module):
+    """Gives the first thing that a layer gives."""
+
+    def __init__(self, layer: nn.Module, times: int, **more: bool) -> None:
+        super().__init__()
+        self.layer, self.times, self.more = layer, times, more
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        first: torch.Tensor = self.layer(*[inputs] * self.times, **self.more)[0]
+        return first
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_attention_counts_as_its_products(weights: bool) -> None:
+    """3 · n w² into queries, keys and values, n² w twice, n w² out; whatever torch computes in one piece."""
+    layer = nn.MultiheadAttention(32, 4, batch_first=True).eval()
+    macs = 8 * 32 * 3 * 32 + 2 * 8 * 8 * 32 + 8 * 32 * 32
+    assert count_flops(_First(layer, 3, need_weights=weights), torch.zeros(1, 8, 32)) == 2 * macs
+    whole = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True).eval()
+    assert count_flops(whole, torch.zeros(1, 8, 32)) == 2 * (macs + 2 * 8 * 32 * 64)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_an_lstm_counts_as_its_products() -> None:
+    """4 units · (width + units) a step, layer and direction."""
+    layer = nn.LSTM(8, 32, num_layers=2, bidirectional=True, batch_first=True)
+    macs = 3 * 5 * 2 * 4 * 32 * ((8 + 32) + (64 + 32))
+    assert count_flops(_First(layer, 1), torch.zeros(3, 5, 8)) == 2 * macs
+
+
 def test_turns_alternate_and_each_is_timed_alone() -> None:
     now, order = [0.0], []
 

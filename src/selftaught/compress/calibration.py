@@ -52,10 +52,10 @@ class Range:
             if reach == 0:
                 return
             self._width = reach / BINS
-        places = torch.floor(flat / self._width).long()
-        while int(places.max() - places.min()) >= 4 * BINS:
+        # With what was there before, however far off it is.
+        while self._span(self.least, self.most) >= 4 * BINS:
             self._coarsen()
-            places = torch.floor(flat / self._width).long()
+        places = torch.floor(flat / self._width).long()
         first = min(self._first, int(places.min())) if len(self._counts) else int(places.min())
         last = max(self._first + len(self._counts) - 1, int(places.max())) if len(self._counts) else int(places.max())
         grown = torch.zeros(last - first + 1, dtype=torch.float64)
@@ -63,6 +63,9 @@ class Range:
             grown[self._first - first : self._first - first + len(self._counts)] = self._counts
         grown += torch.bincount(places - first, minlength=len(grown)).double()
         self._first, self._counts = first, grown
+
+    def _span(self, low: float, high: float) -> float:
+        return math.floor(high / self._width) - math.floor(low / self._width)
 
     def _coarsen(self) -> None:
         """Join the bins two by two."""

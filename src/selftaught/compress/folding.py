@@ -110,7 +110,9 @@ def _fold(graph: Any, node: Any) -> None:
             weights = old.double() * factor.reshape(-1, *[1] * (old.ndim - 1))
             biases = shift if old_bias is None else shift + old_bias.double() * factor
             name = given.args[1].target
-            held = [_new(graph, node, f"{name}_{part}", one) for part, one in (("folded", weights), ("shift", biases))]
+            # Named for the use too: a layer that is used twice may have another normalisation behind each.
+            held = [_new(graph, node, f"{name}_{given.name}_{part}", one)
+                    for part, one in (("folded", weights), ("shift", biases))]  # fmt: skip
             arguments = (given.args[0], *held, *given.args[3:])
             made = graph.graph.call_function(given.target, arguments, dict(given.kwargs))
             made.meta.update(given.meta)

@@ -66,7 +66,12 @@ class Comparison:
     @property
     def realised(self) -> bool:
         """Whether a gain of time was measured at any batch size."""
-        return any(gains.rows[-1].realised > max(1.1, gains.noise) for gains in self.gains)
+        return any(self.gained_at(gains) for gains in self.gains)
+
+    @staticmethod
+    def gained_at(gains: Gains) -> bool:
+        """Return whether a gain of time was measured at a batch size, beyond the noise there."""
+        return gains.rows[-1].realised > max(1.1, gains.noise)
 
     @property
     def drop(self) -> Change:

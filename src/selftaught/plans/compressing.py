@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from selftaught.audit import Population, taxicab
@@ -54,9 +55,9 @@ class Judging(Config):
         device: where it trains and runs.
     """
 
-    batches: tuple[int, ...] = (1, 32)
-    threads: int = 1
-    rounds: int = ROUNDS
+    batches: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 32), min_length=1)
+    threads: int = Field(default=1, ge=1)
+    rounds: int = Field(default=ROUNDS, ge=1)
     groups: tuple[str, ...] = ()
     seed: int = 0
     device: str = "cpu"
@@ -172,6 +173,8 @@ def compress(
             known = ", ".join(examples.groups) or "none"
             near = did_you_mean(name, examples.groups)
             raise InputError(f"there is no column of groups {name!r}{near}; the data have {known}")
+        if test is not None and name not in test.groups:
+            raise InputError(f"the test examples have no column of groups {name!r}; give --test a file that has it")
     parts = divide(source, examples, test=test, seed=judging.seed)
     folder = Path(out).expanduser()
     wanted = {
@@ -231,11 +234,12 @@ def headline(found: Comparison) -> str:
 
     A plan that makes nothing faster says so.
     """
-    rows = [(one.batch, one.rows[-1]) for one in found.gains]
+    gained = [one for one in found.gains if found.gained_at(one)]
+    rows = [(one.batch, one.rows[-1]) for one in gained or found.gains]
     best_batch, best = max(rows, key=lambda one: one[1].realised)
     lost = 100 * (found.accuracy.after - found.accuracy.before)
     low, high = (100 * one for one in found.accuracy.interval)
-    change = f"accuracy {lost:+.1f} points [{low:+.1f}, {high:+.1f}]"
+    change = f"accuracy {lost:+z.1f} points [{low:+z.1f}, {high:+z.1f}]"
     if not found.realised:
         counted = f"{best.theoretical:.2f} x fewer multiply-adds"
         return f"Nothing is gained in time: {counted}, {best.realised:.2f} x the speed at best; {change}"

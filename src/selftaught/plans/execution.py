@@ -55,9 +55,11 @@ from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate
 
 __all__ = ["Compressed", "example_weights", "run_plan"]
 
-_MOVING: Mapping[str, Callable[[float], Masks | TopKAST]] = {
-    "set": SET, "rigl": RigL, "topkast": lambda density: TopKAST(density, extra=min(density, 1 - density)),
-}  # fmt: skip
+def _topkast(density: float, *, ignore: tuple[str, ...]) -> TopKAST:
+    return TopKAST(density, extra=min(density, 1 - density), ignore=ignore)
+
+
+_MOVING: Mapping[str, Callable[..., Masks | TopKAST]] = {"set": SET, "rigl": RigL, "topkast": _topkast}
 
 
 @dataclass(eq=False)
@@ -253,11 +255,15 @@ def _mask(state: _State, done: Compressed, step: Weights | NofM | Blocks) -> Non
         masks = found.masks
         told = {name: f"{count} weights at the edges are in no pattern" for name, count in found.dense.items()}
         done.left_dense |= told
-    state.masks = {
-        name: mask & state.masks[name] if name in state.masks else mask for name, mask in masks.items()
-    }
+    state.masks = _together(state.masks, masks)
     _apply(done.model, state.masks)
     reestimate_normalisation(done.model, state.train, seed=state.plan.seed)
+
+
+def _together(before: Mapping[str, torch.Tensor], more: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return masks that keep what both keep; what was out before stays out."""
+    both = {name: mask & before[name] if name in before else mask for name, mask in more.items()}
+    return {**before, **both}
 
 
 def _apply(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
@@ -326,7 +332,7 @@ def _tune(
     callbacks: list[Callback] = []
     held: Masks | TopKAST | None = None
     if state.moving is not None:
-        held = _MOVING[state.moving.method](1 - state.moving.amount)
+        held = _MOVING[state.moving.method](1 - state.moving.amount, ignore=state.ignore)
     elif state.gradual is not None:
         held = GradualPruning(
             1 - state.gradual.amount, ranking=state.gradual.ranking, every=_every(state.train, step.training),
@@ -352,7 +358,8 @@ def _tune(
         weights=example_weights(state.train, step.weights, state.plan.column), on_progress=on_progress,
     )  # fmt: skip
     if held is not None:
-        state.masks = {name: mask.bool() for name, mask in held.masks.items()}
+        found_masks = {name: mask.bool() for name, mask in held.masks.items()}
+        state.masks = _together(state.masks, found_masks)
         _apply(done.model, state.masks)
         state.gradual = state.moving = None
     if flow is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,7 @@ def divide(source: Source, examples: Examples, *, test: Examples | None = None, 
         InputError: too few examples are left to choose by or to look at.
     """
     if test is not None:
+        test = _read_alike(test, examples)
         known = np.isin(test.ids, examples.ids)
         if known.all():
             raise InputError("the test examples are all among the others; give a file that was kept apart")
@@ -87,6 +88,31 @@ def divide(source: Source, examples: Examples, *, test: Examples | None = None, 
         )
     judged, chosen = _two(unseen, 1 / 3, seed)
     return _checked(Parts(examples.take(there), chosen, judged, f"{len(unseen)} examples that the model has not seen"))
+
+
+def _read_alike(test: Examples, examples: Examples) -> Examples:
+    """Return test examples with the class numbers of the others: a class that none of them has shifts no other.
+
+    Raises:
+        InputError: they have a class that the others lack, other columns or another shape.
+    """
+    if test.inputs.shape[1:] != examples.inputs.shape[1:]:
+        shapes = f"{test.inputs.shape[1:]} instead of {examples.inputs.shape[1:]}"
+        raise InputError(f"the test examples have inputs of shape {shapes}; give --test a file with the same columns")
+    if test.feature_names != examples.feature_names:
+        pairs = zip(test.feature_names, examples.feature_names, strict=False)
+        told = next((f": {one!r} instead of {other!r}" for one, other in pairs if one != other), "")
+        raise InputError(f"the test examples have other columns{told}; give --test a file with the same ones")
+    if test.labels is None or not test.num_classes:
+        raise InputError("the test examples have no classes; give --test a file with the column that is predicted")
+    if test.class_names == examples.class_names:
+        return test
+    numbers = {str(name): place for place, name in enumerate(examples.class_names)}
+    for name in test.class_names:
+        if str(name) not in numbers:
+            raise InputError(f"the test examples have a class {str(name)!r} that the others do not have")
+    places = np.array([numbers[str(name)] for name in test.class_names])
+    return replace(test, labels=places[np.asarray(test.labels, np.int64)], class_names=examples.class_names)
 
 
 def _two(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:

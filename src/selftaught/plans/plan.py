@@ -204,8 +204,16 @@ class Plan(Config):
                 raise ValueError("gradual pruning happens while fine-tuning; add it behind, or prune one-shot")
             if step.kind == "start" and not tuned:
                 raise ValueError("a model that starts sparse must be trained; add fine-tune behind it")
-            if step.kind == "channels" and {"magnitude", "n:m", "blocks"} & set(kinds[:place]):
+            if step.kind == "channels" and {"magnitude", "n:m", "blocks", *_ANEW} & set(kinds[:place]):
                 raise ValueError("channels must be removed before weights are set to zero")
+            if isinstance(step, Weights) and step.schedule == "gradual" and kinds[0] == "start":
+                raise ValueError("a sparse start has masks of its own while it trains; prune one-shot behind it")
+        if kinds[0] in ("rewind", "supermask"):  # their training is the fine-tuning that stands behind them
+            tunes = [one for one in self.steps if isinstance(one, FineTune)]
+            if len(kinds) > 1 and isinstance(self.steps[1], FineTune) and (tunes[0].distil or tunes[0].weights):
+                raise ValueError(f"{kinds[0]} has a training of its own, by labels alone; leave out distil and weights")
+            if len(tunes) < 2 and any(isinstance(one, LowBits) and one.how == "qat" for one in self.steps):
+                raise ValueError(f"{kinds[0]} has a training of its own, without rounding; quantise statically")
         return self
 
     def to_json(self) -> str:

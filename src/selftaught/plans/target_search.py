@@ -20,6 +20,7 @@ from selftaught.compress import (
 from selftaught.errors import InputError, SelftaughtError
 from selftaught.examples import Examples
 from selftaught.plans.budgets import (
+    MOST,
     Budget,
     global_budget,
     sensitivities,
@@ -135,9 +136,7 @@ class TargetSearch:
         for family, budget in self._budgets().items():
             shares = self._first_that_holds(budget)
             if shares is None:
-                last = budget(0.95)
-                reached = self._share(last)
-                closest = min(closest, (reached, family))
+                closest = min(closest, (self._share(budget(MOST)), family))
                 continue
             made = self._candidate(family, shares)
             self.say(f"{family}: widths {', '.join(map(str, made.widths))}, {100 * made.share:.0f} % of the limit, "
@@ -180,7 +179,7 @@ class TargetSearch:
         """Return the smallest budget whose measured cost is below the limit, by halving; None where none is."""
         steps: list[dict[str, float]] = []
         known: set[tuple[int, ...]] = set()
-        for place in range(0 if self.runtime else 1, int(0.95 / STEP) + 1):
+        for place in range(0 if self.runtime else 1, round(MOST / STEP) + 1):
             shares = budget(place * STEP) if place else dict.fromkeys((one.layers[0] for one in self._groups), 0.0)
             widths = widths_left(self._groups, shares, self.round_to)
             if widths not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,13 +107,32 @@ def count_flops(model: torch.nn.Module, inputs: Any) -> int:
     """Return the floating-point operations of a forward pass of these inputs, in evaluation mode.
 
     A multiply-add counts 2. Counted by torch's `FlopCounterMode`, which knows convolutions, matrix products and
-    attention.
+    attention; what torch computes in one piece on the CPU (LSTMs, attention) counts like its parts.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    with _evaluating(model), FlopCounterMode(display=False) as counter:
-        run_model(model, inputs)
+    whole: dict[Any, Any] = {
+        torch.ops.aten.mkldnn_rnn_layer: _flops_of_lstm,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _flops_of_attention,
+    }
+    fast = torch.backends.mha.get_fastpath_enabled()  # one operation that no counter looks into
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with _evaluating(model), FlopCounterMode(display=False, custom_mapping=whole) as counter:
+            run_model(model, inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     return int(counter.get_total_flops())
+
+
+def _flops_of_lstm(inputs: Sequence[int], weight: Sequence[int], hidden: Sequence[int], *_: Any, **__: Any) -> int:
+    """Count a layer in one direction: inputs (time, n, width), weights (4 units, width) and (4 units, units)."""
+    return 2 * inputs[0] * inputs[1] * (math.prod(weight) + math.prod(hidden))
+
+
+def _flops_of_attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Count both products of queries (n, heads, tokens, width) with as many heads of keys and values."""
+    return 2 * math.prod(query[:3]) * key[2] * (query[3] + value[3])
 
 
 def latency(
