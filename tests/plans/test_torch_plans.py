@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from selftaught import load
 from selftaught.compress import n_of_m_masks, prune_channels, reestimate_normalisation, sparsity
 from selftaught.errors import InputError
 from selftaught.examples import Examples
@@ -215,3 +217,30 @@ def test_images_lose_channels_and_learn_from_the_dense_model(digits: Examples) -
     found = run_plan(network, digits.take(np.arange(200)), plan)
     assert dict(found.widths) == {"1.weight": (16, 8), "5.weight": (32, 16)}
     assert [(line["stage"], line["epoch"]) for line in found.history] == [(2, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("step", [Rewind(amount=0.5, cuts=2), Supermask(amount=0.5)], ids=["rewind", "supermask"])
+def test_a_start_that_is_stopped_again_and_again_ends_as_if_it_had_not_been(
+    step: Rewind | Supermask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selftaught.training.fitting.SECONDS_BETWEEN_REPORTS", 0.0)
+    iris = load("iris")
+
+    def make(seed: int) -> nn.Module:
+        return mlp(iris, hidden=(8,), seed=seed)
+
+    plan = Plan(steps=(step, FineTune(training=TrainConfig(steps=4, batch_size=64, device="cpu"))))
+    whole = run_plan(make(0), iris, plan, valid=iris, make=make)
+    stops = 0
+    while True:
+        found = run_plan(
+            make(0), iris, plan, valid=iris, make=make, folder=tmp_path, on_progress=lambda _: "stop", resume=None
+        )
+        if found.finished:
+            break
+        stops += 1
+        assert stops < 100
+    assert stops >= (5 * 4 if isinstance(step, Rewind) else 4)  # every step of every arm
+    assert found.notes == whole.notes
+    for name, one in whole.model.state_dict().items():
+        assert torch.equal(one, found.model.state_dict()[name])

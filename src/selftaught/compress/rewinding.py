@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,6 +40,7 @@ class Ticket:
         rewound: its masks, and its weights of step `to_step`.
         new_weights: the same masks, other initial weights.
         random_masks: the same weights, random masks with the same density in each layer.
+        finished: False where `on_progress` stopped a run; the arms that were not reached hold that run.
     """
 
     masks: Mapping[str, torch.Tensor]
@@ -46,10 +49,13 @@ class Ticket:
     rewound: Fitted
     new_weights: Fitted
     random_masks: Fitted
+    finished: bool = True
 
     @property
     def scores(self) -> dict[str, float]:
-        """Validation score of each arm; empty when there was nothing to validate on."""
+        """Validation score of each arm; empty when there was nothing to validate on, or not all arms were reached."""
+        if not self.finished:
+            return {}
         arms = {
             "dense": self.dense, "rewound": self.rewound, "new weights": self.new_weights,
             "random masks": self.random_masks,
@@ -74,6 +80,12 @@ class _Keep(Callback):
         if run.step == self.step:
             self.state_dict = copy.deepcopy(run.model.state_dict())
 
+    def state(self) -> dict[str, torch.Tensor]:
+        return self.state_dict
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.state_dict = dict(state)
+
 
 def rewind(
     make: Callable[[int], nn.Module],
@@ -87,6 +99,8 @@ def rewind(
     valid: Examples | Iterable[Any] | None = None,
     ignore: Iterable[str] = (),
     allow_collapse: bool = False,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool | None = None,
     **more: Any,
 ) -> Ticket:
     """Find a lottery ticket (Frankle and Carbin, arXiv 1803.03635) and train it beside its two controls.
@@ -107,10 +121,13 @@ def rewind(
         valid: what to judge on.
         ignore: names of parameters or modules that stay dense.
         allow_collapse: let a layer lose all its weights.
-        more: further arguments of `fit`, the same for all arms.
+        folder: where checkpoints are kept, a folder an arm; none without it.
+        resume: as in `fit`; True insists on a stored dense run.
+        more: further arguments of `fit`, the same for all arms, such as `on_progress`.
 
     Raises:
         InputError: an option is out of its range, or a layer would collapse.
+        ResumeError: as `fit` raises it.
 
     >>> from selftaught import load
     >>> from selftaught.training import mlp
@@ -131,15 +148,23 @@ def rewind(
     others = list(more.pop("callbacks", ()))
     if others:
         raise InputError("a callback serves one run, and a ticket takes several; leave out callbacks")
-    dense = fit(model, data, config, valid=valid, callbacks=[keep], **more)
+
+    def place(name: str) -> dict[str, Any]:
+        """Return where an arm keeps its checkpoints; only the first one can be insisted on."""
+        own = None if folder is None else Path(folder) / name
+        return {"folder": own, "resume": None if resume and name != "dense" else resume}
+
+    dense = fit(model, data, config, valid=valid, callbacks=[keep], **place("dense"), **more)
+    if not dense.finished:
+        return Ticket({}, density, dense, dense, dense, dense, finished=False)
     if not keep.state_dict:
         raise InputError(f"to_step must be at most the {dense.steps} steps of the dense run, got {to_step}")
     later = _shorter(config, dense.steps - to_step) if to_step else config
 
-    def arm(state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor], settings: TrainConfig) -> Fitted:
+    def arm(name: str, state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor]) -> Fitted:
         own = make(config.seed)
         own.load_state_dict(dict(state))
-        return fit(own, data, settings, valid=valid, callbacks=[Masks(masks)], **more)
+        return fit(own, data, later, valid=valid, callbacks=[Masks(masks)], **place(name), **more)
 
     masks: dict[str, torch.Tensor] | None = None
     trained = dense
@@ -149,16 +174,17 @@ def rewind(
         if masks is not None:  # once out, always out
             scores = {name: one.masked_fill(~masks[name], -1.0) for name, one in scores.items()}
         masks = masks_of(scores, density ** (cut / cuts), ranking=ranking, allow_collapse=allow_collapse)
-        trained = arm(keep.state_dict, masks, later)
+        trained = arm(f"cut-{cut}", keep.state_dict, masks)
+        if not trained.finished:
+            return Ticket(masks, density, dense, trained, trained, trained, finished=False)
     found = masks or {}
     drawn = random_scores(found, seed=seed_for(config.seed, "random masks"))
     shuffled = {name: largest(drawn[name], int(mask.sum())) for name, mask in found.items()}
     other = make(seed_for(config.seed, "new weights") % 2**31)
-    return Ticket(
-        found, density, dense, trained,
-        new_weights=arm(copy.deepcopy(other.state_dict()), found, later),
-        random_masks=arm(keep.state_dict, shuffled, later),
-    )  # fmt: skip
+    fresh = arm("new-weights", copy.deepcopy(other.state_dict()), found)
+    drawn_at_random = arm("random-masks", keep.state_dict, shuffled) if fresh.finished else fresh
+    finished = drawn_at_random.finished
+    return Ticket(found, density, dense, trained, new_weights=fresh, random_masks=drawn_at_random, finished=finished)
 
 
 def _shorter(config: TrainConfig, steps: int) -> TrainConfig:

@@ -55,6 +55,7 @@ from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate
 
 __all__ = ["Compressed", "example_weights", "run_plan"]
 
+
 def _topkast(density: float, *, ignore: tuple[str, ...]) -> TopKAST:
     return TopKAST(density, extra=min(density, 1 - density), ignore=ignore)
 
@@ -162,7 +163,9 @@ def run_plan(
             told = balance(done.model, model, train, valid, strength=step.strength)
             done.notes += [told] if told else []
         else:
-            _begin_anew(state, done, step)
+            _begin_anew(state, done, step, {"folder": own, "resume": resume, "on_progress": on_progress})
+            if not done.finished:
+                break
     return _at_rest(done, model)
 
 
@@ -272,7 +275,9 @@ def _apply(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
             model.get_parameter(name).mul_(mask)
 
 
-def _begin_anew(state: _State, done: Compressed, step: SparseStart | Rewind | Supermask) -> None:
+def _begin_anew(
+    state: _State, done: Compressed, step: SparseStart | Rewind | Supermask, options: Mapping[str, Any]
+) -> None:
     if state.make is None:
         raise InputError(f"a plan with {step.kind} begins with new weights; give make=, which builds the model anew")
     seed = state.plan.seed
@@ -292,16 +297,18 @@ def _begin_anew(state: _State, done: Compressed, step: SparseStart | Rewind | Su
     if isinstance(step, Rewind):
         ticket = rewind(
             state.make, state.train, config, density=1 - step.amount, cuts=step.cuts, ranking=step.ranking,
-            valid=state.valid, ignore=state.ignore,
+            valid=state.valid, ignore=state.ignore, **options,
         )  # fmt: skip
+        done.finished = ticket.finished
         done.model, state.masks = ticket.rewound.model, dict(ticket.masks)
         fitted = ticket.rewound
         told = ", ".join(f"{name} {score:.4f}" for name, score in ticket.scores.items())
         done.notes += [f"validation of the ticket and its controls: {told}"] if told else []
     else:
         found = optimise_mask(
-            done.model, state.train, config, keep=1 - step.amount, valid=state.valid, ignore=state.ignore
+            done.model, state.train, config, keep=1 - step.amount, valid=state.valid, ignore=state.ignore, **options
         )
+        done.finished = found.fitted.finished
         done.model, state.masks, fitted = found.model, dict(found.masks), found.fitted
     done.history += [{"stage": 1, **line} for line in fitted.history]
     done.seconds += fitted.seconds
