@@ -74,11 +74,15 @@ def rows_of(found: Sweep) -> list[dict[str, Any]]:
 
 def tell(row: dict[str, Any]) -> str:
     low, high = row["interval"]
+    sides = {
+        name: "none" if row[name] is None else f"{row[name]:.3f}"
+        for name in ("before_on", "before_off", "after_on", "after_off")
+    }
     return (
         f"{100 * row['zeros']:g} % zeros: accuracy {row['accuracy']:.4f} (dense {row['dense']:.4f}); modal label "
         f"changed {row['pie']:.4f}, by seeds alone {row['null']:.4f}, beyond it {row['beyond']:+.4f} [{low:+.4f}, "
-        f"{high:+.4f}]; on the changed and off them dense {row['before_on']} / {row['before_off']}, pruned "
-        f"{row['after_on']} / {row['after_off']}; largest drop of a class {row['largest_drop']:.3f}, worse: "
+        f"{high:+.4f}]; on the changed and off them dense {sides['before_on']} / {sides['before_off']}, "
+        f"pruned {sides['after_on']} / {sides['after_off']}; largest drop of a class {row['largest_drop']:.3f}, worse: "
         f"{', '.join(row['worse']) or 'none'}"
     )
 
