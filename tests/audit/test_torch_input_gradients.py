@@ -90,7 +90,7 @@ def test_outputs_with_logits_are_read_and_what_is_cut_off_is_refused() -> None:
         def forward(self, inputs: torch.Tensor) -> object:
             return {"logits": self.inner(inputs)} if self.way == "logits" else self.inner(inputs.detach())
 
-    weights = [rng_for(k, "hub").normal(size=(3, 4)) for k in range(2)]
+    weights = [rng_for(k, "hub").normal(size=(3, 4)).astype(np.float32) for k in range(2)]
     ids = np.arange(5).astype(str)
     data = Examples(np.ones((5, 4), np.float32), np.arange(5) % 3, ids, class_names=("a", "b", "c"))
     plain = variance_of_gradients([linear(one) for one in weights], data)
