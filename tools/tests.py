@@ -17,7 +17,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = "test_torch_*.py"
 #: Folders that need minutes and no torch; behind the tests with torch they make the lanes about equally long.
-SLOW = ("tests/programs/explain", "tests/programs/export")
+SLOW = ("tests/programs/explain", "tests/programs/export", "tests/runners")
 NOTHING_COLLECTED = 5  # pytest's exit code
 
 
