@@ -103,6 +103,18 @@ def test_without_onnxruntime_nothing_is_begun(
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("more", "cut"), [(["--amount", "0.5"], True), ([], False)])
+def test_an_amount_cuts_beside_int8(
+    dense: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], cut: bool
+) -> None:
+    code, told, err = run(
+        ["compress", str(dense), "--int8", "static", *more, "--epochs", "0", "--out", str(tmp_path / "out"), *QUICK],
+        capsys,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert ("channels 0.5" in told) is cut
+
+
 def test_groups_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'xy'[k % 2]},{'no' if a + b < 0 else 'yes'}"

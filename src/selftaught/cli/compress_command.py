@@ -49,6 +49,9 @@ EXIT_MISSED = 1  # a target was not reached
 _WHOLE: dict[str, Any] = {"parser": whole_number, "metavar": "N"}
 _REAL: dict[str, Any] = {"parser": number, "metavar": "X"}
 
+#: Options that ask for a cut; without any of them, --int8 and --onnx alone cut nothing.
+_CUTS = {"prune", "amount", "importance", "round_to", "target"}
+
 
 def compress_command(
     model: Annotated[
@@ -295,7 +298,7 @@ def _compressed(
             str(started), None if amount is None else str(amount), ranking=ranking, cuts=int(settings.get("cuts", 1))
         )
         steps: tuple[Any, ...] = (first,)
-    elif "prune" not in settings and "target" not in settings and {"int8", "onnx"} & set(settings):
+    elif {"int8", "onnx"} & set(settings) and not _CUTS & set(settings):
         wanted = "epochs" in settings or settings.get("int8") == "qat" or "protect" in settings
         steps, training = (), training if wanted else None
     else:
