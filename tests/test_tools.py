@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.skipif(not (ROOT / "tools" / "tests.py").exists(), reason="only in a clone")
 
 
-@pytest.mark.skipif(not (ROOT / "tools" / "tests.py").exists(), reason="only in a clone")
 @pytest.mark.parametrize(
     ("plain", "apart", "slow", "code"),
     [(True, True, True, 0), (False, True, True, 1), (True, False, True, 1), (True, True, False, 1)],
@@ -39,3 +40,17 @@ def test_all_processes_count(tmp_path: Path, plain: bool, apart: bool, slow: boo
     assert ("3 passed" if slow else "1 failed, 2 passed") in beside
     last = done.stdout.strip().splitlines()[-1]
     assert ("2 passed" if plain else "1 failed, 1 passed") in last
+
+
+def test_a_lane_that_breaks_passes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("tests_in_lanes", ROOT / "tools" / "tests.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_plain.py").write_text("def test_one(): pass\n")
+    (tmp_path / "tests" / "test_torch_apart.py").write_text("def test_two(): assert False\n")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool.Lane, "run", lambda self: None)
+    assert tool.main(["-q", "-p", "no:cacheprovider"]) == 1

@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> int:
         said.seek(0)
         print("\nthe tests with torch and the slow folders, which ran beside these:", flush=True)
         sys.stdout.write(said.read().decode(errors="replace"))
-    codes = {code for code in (*lane.codes, others.returncode) if code != NOTHING_COLLECTED}
+    cut_short = [1] * (len(commands) - len(lane.codes))  # a lane that broke passes nothing
+    codes = {code for code in (*lane.codes, *cut_short, others.returncode) if code != NOTHING_COLLECTED}
     sys.stdout.write(closing)
     return max(codes, key=abs, default=NOTHING_COLLECTED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +16,7 @@ from selftaught.errors import InputError
 __all__ = ["BlockLinear", "CsrLinear", "Int8Linear", "RowsLinear"]
 
 
-class _Alternative(ReplacedLayer, ABC):
+class _Alternative(ReplacedLayer):
     """A linear layer in another form; what torch needs for it is made at the first call and not stored."""
 
     bias: torch.Tensor | None

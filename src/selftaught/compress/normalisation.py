@@ -13,7 +13,7 @@ from torch import nn
 from selftaught.errors import DataError, InputError
 from selftaught.examples import Examples, Task
 from selftaught.training.batches import source_of
-from selftaught.training.devices import model_device
+from selftaught.training.devices import in_evaluation, model_device
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
 
@@ -56,18 +56,16 @@ def reestimate_normalisation(
     if not layers:
         return 0
     device = model_device(model)
-    modes = {part: part.training for part in model.modules()}
     momenta = [layer.momentum for layer in layers]
     before = [copy.deepcopy(dict(layer.named_buffers())) for layer in layers]
-    model.eval()
     try:
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # the plain average over all batches
-            layer.train()
-        source = source_of(data, batch_size=batch_size, device=device)
-        seen = 0
-        with own_random_state(device, seed), torch.no_grad():
+        with in_evaluation(model), own_random_state(device, seed), torch.no_grad():
+            for layer in layers:
+                layer.reset_running_stats()
+                layer.momentum = None  # the plain average over all batches
+                layer.train()
+            source = source_of(data, batch_size=batch_size, device=device)
+            seen = 0
             for batch in itertools.islice(source.epoch(seed, 0, 0), batches):
                 run_model(model, batch.inputs)
                 seen += 1
@@ -81,6 +79,4 @@ def reestimate_normalisation(
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-        for part, mode in modes.items():
-            part.training = mode
     return len(layers)

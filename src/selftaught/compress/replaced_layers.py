@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,7 +14,7 @@ from selftaught.errors import InputError
 __all__ = ["ReplacedLayer", "densify", "replace_layers"]
 
 
-class ReplacedLayer(nn.Module):
+class ReplacedLayer(nn.Module, ABC):
     """A layer that computes what a plain one does, faster here: for inference, in float32, on the CPU.
 
     It holds buffers and no parameters, so nothing of it is trained. `kind` names the way it computes.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from selftaught.compress.replaced_layers import ReplacedLayer
 from selftaught.compress.sparse_kernel import native_lanes, plans
@@ -123,6 +122,3 @@ class SparseLayer(ReplacedLayer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_ready": None}
-
-    def plain(self) -> nn.Module:
-        raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def clear_momentum(optimiser: torch.optim.Optimizer, parameter: nn.Parameter, pl
             one.masked_fill_(places, 0)
 
 
-class SparseTraining(Masks):
+class SparseTraining(Masks, ABC):
     """What SET and RigL share: a random sparse start, and rounds in which each layer drops and grows as many weights.
 
     A round drops the smallest magnitudes, after the gradient is known and before the step. New weights start at zero
@@ -131,9 +132,9 @@ class SparseTraining(Masks):
         self.replace(masks)
         self.rounds.append((run.step, moved))
 
+    @abstractmethod
     def growth(self, name: str, weight: nn.Parameter, run: Run) -> torch.Tensor:
         """Return a score, not negative, of each weight that may grow: the largest do."""
-        raise NotImplementedError
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         self.replace({name: one.bool() for name, one in state.items()})

@@ -44,23 +44,27 @@ def model_device(model: torch.nn.Module) -> torch.device:
 def left_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Move a model to a device and into training mode, and put device and modes back at the end."""
     before = model_device(model)
-    modes = {module: module.training for module in model.modules()}
-    model.to(device)
-    model.train()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        model.to(before)
+    with _same_modes(model):
+        model.to(device)
+        model.train()
+        try:
+            yield
+        finally:
+            model.to(before)
 
 
 @contextmanager
 def in_evaluation(*models: torch.nn.Module) -> Iterator[None]:
     """Have models in evaluation mode, and their modes as before afterwards."""
+    with _same_modes(*models):
+        for model in models:
+            model.eval()
+        yield
+
+
+@contextmanager
+def _same_modes(*models: torch.nn.Module) -> Iterator[None]:
     modes = {part: part.training for model in models for part in model.modules()}
-    for model in models:
-        model.eval()
     try:
         yield
     finally:
