@@ -81,6 +81,8 @@ def test_one_model_a_side_is_not_called_safe(tmp_path: Path) -> None:
     found, data = sweep(populations, examples("grey")), examples("grey")
     named = dict(zip((one.name for one in found.levels), populations.values(), strict=True))
     place = write_findings(tmp_path / "out", found, named, data, command="selftaught audit", top=7)
+    told = json.loads((place / "audit.json").read_text())
+    assert (told["tested"], told["safest"]) == (False, None)
     write_audit_page(place)
     page = (place / "audit.html").read_text()
     assert "Too few models or examples to tell a change from chance." in page

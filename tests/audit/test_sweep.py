@@ -81,7 +81,8 @@ def test_more_than_two_populations_are_a_sweep(tmp_path: Path, capsys: pytest.Ca
     places = [tmp_path / f"{name}.npz" for name in ("dense", "half", "tenth")]
     assert run("audit", *places, "--data", "iris", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["safest"] == str(places[1])
+    assert (found["tested"], found["safest"]) == (True, str(places[1]))
+    assert found["levels"][2]["hurt"]["where"] == "class versicolor"
     assert found["levels"][2]["worse"] == ["class versicolor"]
     assert run("audit", *places, "--data", "iris", "--out", tmp_path / "out") == 0
     text = " ".join(capsys.readouterr().out.split())

@@ -16,7 +16,7 @@ from selftaught.audit.population import Population, halves
 from selftaught.audit.two_way import MeanChange, benjamini_hochberg, change_of_means, welch
 from selftaught.errors import InputError
 
-__all__ = ["LEAST_SIZE", "Impact", "Measure", "impacts", "intersections", "null_rejections"]
+__all__ = ["LEAST_SIZE", "Impact", "Measure", "impacts", "intersections", "named", "null_rejections"]
 
 LEAST_SIZE = 30  # smaller groups are listed without a test
 LEAST_MODELS = 4
@@ -58,6 +58,14 @@ class Impact:
     significant: bool
 
     @property
+    def verdict(self) -> str:
+        """The finding's, "unclear" for a change that is none among so many tests; "too few" below 30 examples."""
+        if self.finding.n < LEAST_SIZE:
+            return "too few"
+        said = self.finding.verdict
+        return "unclear" if said == "change" and not self.significant else said
+
+    @property
     def difference(self) -> tuple[float, float]:
         """The rate less that of the rest, before and after."""
         return self.before - self.rest[0], self.after - self.rest[1]
@@ -74,6 +82,7 @@ class Impact:
         told = {name: None if np.isnan(getattr(self, name)) else getattr(self, name) for name in numbers}
         return {
             "where": self.where, "measure": self.measure, **told, "significant": self.significant,
+            "verdict": self.verdict,
             "rest": [None if np.isnan(one) else one for one in self.rest],
             "raw": self.finding.to_dict(),
         }  # fmt: skip
@@ -134,7 +143,7 @@ def intersections(groups: Mapping[str, NDArray[Any]], *, least: int = LEAST_SIZE
     found = {}
     for (one, left), (other, right) in itertools.combinations(groups.items(), 2):
         pairs = list(zip(map(str, left), map(str, right), strict=True))
-        told = _named(left) & _named(right)
+        told = named(left) & named(right)
         counts = Counter(pair for pair, known in zip(pairs, told, strict=True) if known)
         alike = Counter(f"{a} and {b}" for a, b in counts)
         names = {
@@ -185,7 +194,7 @@ def _questions(
         yield f"class {name}", "recall", right, labels == c, labels != c
     asked = range(len(names)) if len(names) > 2 else (1,)
     for column, values in groups.items():
-        known = _named(values)
+        known = named(values)
         told = np.asarray(values).astype(np.str_) if np.asarray(values).dtype.kind == "O" else np.asarray(values)
         for value in np.unique(told[known]):
             inside = np.asarray(told == value) & known
@@ -199,8 +208,12 @@ def _questions(
                 yield f"{place}, class {names[c]}", "false negative rate", missed, inside & is_c, ~inside & is_c
 
 
-def _named(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which values name a group: neither "" nor NaN nor None does."""
+def named(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values name a group: neither "" nor NaN nor None does.
+
+    >>> named(np.array(["f", "", None], object)).tolist()
+    [True, False, False]
+    """
     if np.asarray(values).dtype.kind == "O":
         return np.array([one is not None and one == one and one != "" for one in values], np.bool_)
     if values.dtype.kind in "US":

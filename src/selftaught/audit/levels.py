@@ -69,9 +69,11 @@ class Level:
         def number(value: float) -> float | None:
             return value if math.isfinite(value) else None
 
+        hurt = self.hurt
         return {
             "name": self.name, "amount": number(self.amount), "accuracy": number(self.accuracy),
             "deviation": number(self.deviation), "worse": [one.where for one in self.worse],
+            "hurt": None if hurt is None else {"where": hurt.where, "change": hurt.finding.value},
             "not_ruled_out": number(self.not_ruled_out), "audit": None if self.audit is None else self.audit.to_dict(),
         }  # fmt: skip
 
@@ -89,11 +91,17 @@ class Sweep:
     levels: tuple[Level, ...]
 
     @property
+    def tested(self) -> bool:
+        """Whether any class or group could be told from chance: not with too few models, or examples."""
+        asked = [one for level in self.levels if level.audit is not None for one in level.audit.impacts]
+        return any(one.verdict not in ("no null", "too few") for one in asked)
+
+    @property
     def safest(self) -> Level:
         """The last level before the first one at which a class or group is significantly worse.
 
         Nobody lost more than chance there, as far as so many models and examples can tell: `not_ruled_out` of the level
-        says how large a loss would have gone unseen.
+        says how large a loss would have gone unseen. Where nothing could be `tested` it is the last level.
         """
         found = self.levels[0]
         for one in self.levels[1:]:
@@ -103,8 +111,11 @@ class Sweep:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything in JSON's own types."""
-        return {"data": self.data, "safest": self.safest.name, "levels": [one.to_dict() for one in self.levels]}
+        """Return everything in JSON's own types; `safest` is None where nothing could be tested."""
+        return {
+            "data": self.data, "tested": self.tested, "safest": self.safest.name if self.tested else None,
+            "levels": [one.to_dict() for one in self.levels],
+        }  # fmt: skip
 
 
 def sweep(

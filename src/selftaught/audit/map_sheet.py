@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from selftaught.audit.picture import png
+from selftaught.audit.picture import png, shown_channels
 from selftaught.errors import InputError
 
 __all__ = ["saliency_sheet"]
@@ -47,7 +47,7 @@ def saliency_sheet(
         parts.append(f'<text x="{_GAP}" y="{top + _CELL / 2 + 4:g}">{escape(titles[row])}</text>')
         cells = [shown[row], *(_ranked(scores[row], fraction) for scores in maps.values())]
         for k, cell in enumerate(cells):
-            data = base64.b64encode(_grey_or_colour(cell)).decode()
+            data = base64.b64encode(png(shown_channels(_bytes(cell)))).decode()
             parts.append(
                 f'<image x="{_LEFT + k * (_CELL + _GAP)}" y="{top}" width="{_CELL}" height="{_CELL}" '
                 f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
@@ -59,10 +59,8 @@ def saliency_sheet(
     )
 
 
-def _grey_or_colour(pixels: NDArray[np.floating]) -> bytes:
-    """Return the PNG of (height, width) or (height, width, channels) from 0 to 1: three channels, or the first."""
-    channels = 3 if pixels.ndim == 3 and pixels.shape[2] >= 3 else 1
-    return png(np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5, np.uint8).reshape(*pixels.shape[:2], -1)[..., :channels])
+def _bytes(pixels: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5, np.uint8)
 
 
 def _ranked(scores: NDArray[np.floating], fraction: float) -> NDArray[np.float64]:

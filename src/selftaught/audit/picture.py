@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from selftaught.errors import InputError
 
-__all__ = ["png"]
+__all__ = ["png", "shown_channels"]
 
 
 def png(image: NDArray[Any]) -> bytes:
@@ -44,3 +44,12 @@ def png(image: NDArray[Any]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
+
+
+def shown_channels(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the channels of an image, (H, W) or (H, W, C), that a picture has: the first three, or the first one.
+
+    >>> [shown_channels(np.zeros((2, 3, channels))).shape for channels in (1, 2, 3, 4)]
+    [(2, 3, 1), (2, 3, 1), (2, 3, 3), (2, 3, 3)]
+    """
+    return image if image.ndim < 3 else image[..., : 3 if image.shape[2] >= 3 else 1]

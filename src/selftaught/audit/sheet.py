@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selftaught.audit.exemplars import taxicab
-from selftaught.audit.picture import png
+from selftaught.audit.picture import png, shown_channels
 from selftaught.audit.population import Population, join, modal_labels
 from selftaught.errors import InputError
 from selftaught.examples import Examples
@@ -61,7 +61,7 @@ def example_sheet(before: Population, after: Population, examples: Examples, *, 
             told[side] = {"class": names[modal[row]], "probability": round(float(mean[row, modal[row]]), 4)}
         values = examples.inputs[own]
         if values.ndim >= 2:
-            told["image"] = base64.b64encode(png(_shown(values / brightest if brightest else values))).decode()
+            told["image"] = base64.b64encode(png(shown_channels(values / brightest if brightest else values))).decode()
         else:
             columns = examples.feature_names or tuple(str(k) for k in range(len(values)))
             pairs = list(zip(columns, values.tolist(), strict=True))[:MOST_COLUMNS]
@@ -76,13 +76,6 @@ def _short(one: str, every: NDArray[np.str_]) -> str:
     beside = [str(every[k]) for k in (place - 1, place + 1) if 0 <= k < len(every)]
     lengths = range(LEAST_SHOWN, len(one))
     return next((one[:k] for k in lengths if not any(other.startswith(one[:k]) for other in beside)), one)
-
-
-def _shown(image: NDArray[Any]) -> NDArray[Any]:
-    """Return the channels that a picture has: the first three, or the first one where there are two."""
-    if image.ndim < 3 or image.shape[2] in (1, 3):
-        return image
-    return image[..., : 3 if image.shape[2] > 3 else 1]
 
 
 def _brightest(examples: Examples) -> float | None:

@@ -49,8 +49,6 @@ def print_audit(found: Audit, data: str) -> None:
 def _print_impacts(console: Any, found: Audit) -> None:
     from rich.table import Table
 
-    from selftaught.audit import LEAST_SIZE
-
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("who", overflow="fold")
     for title in ("rate", "n", "before", "after", "chance", "p", ""):
@@ -59,12 +57,9 @@ def _print_impacts(console: Any, found: Audit) -> None:
         untested = one.adjusted != one.adjusted
         p = "" if untested else f"{one.adjusted:.2g}"
         null = one.finding.null
-        said = "too few" if one.finding.n < LEAST_SIZE else str(one.finding.verdict)
-        if said == "change" and not one.significant:  # of so many tests
-            said = "unclear"
         table.add_row(one.where, _SHORT.get(one.measure, one.measure), str(one.finding.n), _share(one.before),
                       _share(one.after), "" if null is None else f"±{null[1]:.3f}", p,
-                      said)  # fmt: skip
+                      one.verdict)  # fmt: skip
     if found.impacts:
         console.print(table)
     if found.null_rejections == found.null_rejections:
@@ -87,7 +82,7 @@ def print_sweep(found: Sweep) -> None:
         console.print(f"warning: {text}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("level", "accuracy", "PIE", "chance", "", "on PIE / off", "hurt most", "worse"):
-        table.add_column(title, no_wrap=title != "hurt most", overflow="fold")
+        table.add_column(title, no_wrap=title not in ("level", "hurt most"), overflow="fold")
     for level in found.levels:
         spread = "" if level.deviation != level.deviation else f" ± {level.deviation:.3f}"
         row = [level.name, f"{level.accuracy:.3f}{spread}"]
@@ -106,7 +101,7 @@ def print_sweep(found: Sweep) -> None:
     rates = [one.null_rejections for one in told if one.null_rejections == one.null_rejections]
     if rates:
         console.print(f"between halves of the first population {rates[0]:.1%} of the classes' tests reject")
-    if all(one.finding.verdict == "no null" for part in told for one in part.impacts):
+    if not found.tested:
         console.print("too few models or examples to tell a change from chance")
         return
     safest = found.safest

@@ -22,7 +22,6 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _KINDS = ("mislabelled", "ambiguous", "rare", "fine")
 _MEASURES = {"false positive rate": "FP rate", "false negative rate": "FN rate"}
 _MOST_LINES = 60
-LEAST_SIZE = 30  # smaller groups have no test
 
 
 def write_audit_page(folder: str | os.PathLike[str]) -> Path:
@@ -78,9 +77,7 @@ def audit_page(found: Mapping[str, Any], sheet: Mapping[str, Any], verdicts: Map
 def _headline(found: Mapping[str, Any]) -> str:
     safest, first = found["safest"], found["levels"][0]["name"]
     last = found["levels"][-1]["name"]
-    audits = [level["audit"] for level in found["levels"] if level["audit"]]
-    verdicts = {one["raw"]["verdict"] for told in audits for one in told["impacts"]}
-    if verdicts and verdicts <= {"no null", "too few"}:
+    if not found["tested"]:
         sentence = "Too few models or examples to tell a change from chance."
     elif safest == first:
         sentence = "At every level some class or group is significantly worse off."
@@ -111,12 +108,9 @@ def _steps(found: Mapping[str, Any]) -> str:
             rows.append([level["name"], accuracy, *[""] * 6])
             continue
         pie, sides = told["pie"], told["accuracy_on_pie"]
-        losses = [one for one in told["impacts"] if one["measure"] in ("recall", "accuracy")]
-        known = [one for one in losses if one["raw"]["value"] is not None]
-        tested = [one for one in known if one["raw"]["n"] >= LEAST_SIZE]
-        worst = min(tested or known, key=lambda one: one["raw"]["value"], default=None)
-        hurt = "" if worst is None else f"{worst['where']} {worst['raw']['value']:+.3f}"
-        on = "" if sides is None else f"{_number(sides['after_on'], 3)} / {_number(sides['after_off'], 3)}"
+        worst = level["hurt"]
+        hurt = "" if worst is None else f"{worst['where']} {worst['change']:+.3f}"
+        on = "" if sides is None else " / ".join(_number(sides[one], 3) or "none" for one in ("after_on", "after_off"))
         rows.append([
             level["name"], accuracy, _number(pie["rate"], 3), _number(pie["churn"], 3), pie["finding"]["verdict"], on,
             hurt, ", ".join(level["worse"]) or "nobody is shown to be",
@@ -187,12 +181,11 @@ def _impacts(impacts: Sequence[Mapping[str, Any]]) -> str:
     for one in impacts[:_MOST_LINES]:
         raw = one["raw"]
         null = "" if raw["null"] is None else f"±{raw['null'][1]:.3f}"
-        said = "too few" if one["adjusted"] is None and raw["n"] < LEAST_SIZE else str(raw["verdict"])
-        said = "unclear" if said == "change" and not one["significant"] else said
         relative = "" if one["relative"] is None else f"{one['relative']:+.0%}"
         rows.append([
             one["where"], _MEASURES.get(one["measure"], one["measure"]), str(raw["n"]), _number(one["before"], 3),
-            _number(one["after"], 3), _signed(raw["value"]), relative, null, _number(one["adjusted"], 3), said,
+            _number(one["after"], 3), _signed(raw["value"]), relative, null, _number(one["adjusted"], 3),
+            one["verdict"],
         ])  # fmt: skip
     head = ("who", "rate", "n", "before", "after", "raw change", "relative", "chance", "p adjusted", "")
     left = len(impacts) - _MOST_LINES
