@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,7 +32,7 @@ from benchmarks.reference_network import EPOCHS, FOLDER, Images, reference_image
 from selftaught.claims.statistics import mean_interval
 from selftaught.datasets.local_files import DATA_VARIABLE
 from selftaught.examples import Examples
-from selftaught.plans import Channels, Compressed, FineTune, LowBits, Plan, compare, protect, run_plan
+from selftaught.plans import Channels, Compressed, FineTune, LowBits, Plan, Step, compare, protect, run_plan
 from selftaught.training import SGD, Augment, Cosine, Evaluation, TrainConfig, evaluate
 from selftaught.training.batches import as_inputs
 from selftaught.training.devices import limited_threads
@@ -110,39 +109,46 @@ def drops(before: Evaluation, after: Evaluation, classes: tuple[str, ...]) -> di
     return {"n": len(after.targets), "before": before.score, "after": after.score, "drops": fell}
 
 
-def made_by(arm: str, seed: int, images: Images, folder: Path, settings: Settings, work: Path | None) -> Compressed:
-    """Do what an arm does to the network of a seed."""
-    dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
+def made_by(
+    arm: str, dense: nn.Module, seed: int, images: Images, settings: Settings, work: Path | None, *more: Step
+) -> Compressed:
+    """Do what an arm does to the network of a seed, and further steps."""
     tune = FineTune(
         training=training(
             seed, settings.epochs * 2 if arm == "longer" else settings.epochs, augmented=settings.augmented
         ),
         distil=0.9 if arm == "distilled" else 0.0,
     )
-    plan = Plan(steps=(tune,) if arm == "dense" else (Channels(ratio=settings.ratio), tune), seed=seed)
+    steps = (tune,) if arm == "dense" else (Channels(ratio=settings.ratio), tune)
+    plan = Plan(steps=(*steps, *more), seed=seed)
     place = None if work is None else work / "-".join(map(str, (arm, seed, *settings.key)))
     if arm == "protected":
         return protect(dense, images.train, images.valid, plan, folder=place)
     return run_plan(dense, images.train, plan, valid=images.valid, folder=place)
 
 
-def in_8_bits(made: Compressed, images: Images, seed: int) -> nn.Module:
-    return run_plan(made.model, images.train, Plan(steps=(LowBits(),), seed=seed)).runs
+def versions(
+    arm: str, dense: nn.Module, seed: int, images: Images, settings: Settings, work: Path | None
+) -> Iterator[tuple[str, Compressed]]:
+    """Give what an arm makes, in torch and in 8 bits; protection is another where the model runs in 8 bits."""
+    made = made_by(arm, dense, seed, images, settings, work)
+    yield "torch", made
+    if arm == "protected":
+        yield "int8", made_by(arm, dense, seed, images, settings, work, LowBits())
+    else:
+        yield "int8", run_plan(made.model, images.train, Plan(steps=(LowBits(),), seed=seed))
 
 
 def measure(
     arm: str, seed: int, images: Images, folder: Path, settings: Settings, work: Path | None, others: Examples | None
 ) -> list[dict[str, Any]]:
     dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
-    began = time.perf_counter()
     with limited_threads(1):
-        made = made_by(arm, seed, images, folder, settings, work)
-        spent = time.perf_counter() - began
         before = evaluate(dense, images.test)
         others_before = None if others is None else evaluate(dense, others)
-        rows = []
-        for name in ("torch", "int8"):
-            runs = made.model if name == "torch" else in_8_bits(made, images, seed)
+        rows, trained = [], 0.0
+        for name, made in versions(arm, dense, seed, images, settings, work):
+            runs, trained = made.runs, made.seconds or trained  # the second of two versions may only be quantised
             sample = as_inputs(torch.from_numpy(images.test.inputs[:BATCH].copy()))
             found = compare(
                 dense, runs, (before, evaluate(runs, images.test)), images.test, sample=sample, batches=(1, BATCH),
@@ -156,7 +162,7 @@ def measure(
             rows.append(
                 {"arm": arm, "runtime": name, "seed": seed, **asdict(settings), "plan": str(made.plan),
                  "accuracy": told["accuracy"], "classes": told["classes"], "largest_drop": told["largest_drop"],
-                 "others": unseen, "valid_change": valid, "seconds": round(spent, 1), "notes": made.notes,
+                 "others": unseen, "valid_change": valid, "seconds": round(trained, 1), "notes": made.notes,
                  "latency": [
                      {"batch": one.batch, "noise": one.noise, **asdict(one.rows[-1]), "dense": one.rows[0].seconds}
                      for one in found.gains
@@ -169,13 +175,10 @@ def choose(arm: str, seed: int, images: Images, folder: Path, settings: Settings
     """Return what validation says of an arm: changes of accuracy and largest drops, in points."""
     dense = reference_network(images, seed, folder=folder, epochs=settings.dense_epochs)
     with limited_threads(1):
-        began = time.perf_counter()
-        made = made_by(arm, seed, images, folder, settings, work)
-        spent = time.perf_counter() - began
         before = evaluate(dense, images.valid)
-        parts = [f"seed {seed}, {arm}, {settings.key}, {spent:.0f} s: dense {before.score:.4f}"]
-        for name, model in (("torch", made.model), ("int8", in_8_bits(made, images, seed))):
-            found = drops(before, evaluate(model, images.valid), images.valid.class_names)
+        parts = [f"seed {seed}, {arm}, {settings.key}: dense {before.score:.4f}"]
+        for name, made in versions(arm, dense, seed, images, settings, work):
+            found = drops(before, evaluate(made.runs, images.valid), images.valid.class_names)
             change = 100 * (found["after"] - found["before"])
             parts.append(f"{name} {change:+.2f}, largest drop {100 * max(found['drops'].values()):.1f}")
     return "; ".join(parts)

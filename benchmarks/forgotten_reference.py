@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
+from torch import nn
 
 import selftaught
 from benchmarks.compress_reference import data_folder, training
-from benchmarks.reference_network import EPOCHS, FOLDER, Images, reference_images, reference_network
+from benchmarks.reference_network import EPOCHS, FOLDER, Images, kept_or_made, reference_images, reference_network
 from selftaught.audit import Population, Sweep, sweep
 from selftaught.plans import FineTune, Plan, Weights, run_plan
 from selftaught.training import evaluate, small_cnn
@@ -33,22 +32,16 @@ LEVELS = (0.5, 0.9, 0.95)
 OUT = Path("benchmarks") / "results" / "forgotten_reference.json"
 
 
-def pruned(images: Images, seed: int, level: float, *, folder: Path, epochs: int, dense_epochs: int) -> torch.nn.Module:
+def pruned(images: Images, seed: int, level: float, *, folder: Path, epochs: int, dense_epochs: int) -> nn.Module:
     """Return the pruned network of a seed; prune it where the folder does not have it yet."""
     path = folder / f"seed{seed}-epochs{dense_epochs}-zeros{100 * level:g}-tuned{epochs}.safetensors"
-    model = small_cnn(images.train, seed=seed)
-    if path.exists():
-        model.load_state_dict(load_file(path))
-        return model.eval()
-    dense = reference_network(images, seed, folder=folder, epochs=dense_epochs)
-    steps = (Weights(amount=level, ranking="per_layer"), FineTune(training=training(seed, epochs)))
-    with limited_threads(1):
-        made = run_plan(dense, images.train, Plan(steps=steps, seed=seed)).model
-    model.load_state_dict(made.state_dict())
-    partial = path.with_suffix(".partial")
-    save_file({name: one.contiguous() for name, one in model.state_dict().items()}, partial)
-    partial.rename(path)
-    return model.eval()
+
+    def made(model: nn.Sequential) -> None:
+        dense = reference_network(images, seed, folder=folder, epochs=dense_epochs)
+        steps = (Weights(amount=level, ranking="per_layer"), FineTune(training=training(seed, epochs)))
+        model.load_state_dict(run_plan(dense, images.train, Plan(steps=steps, seed=seed)).model.state_dict())
+
+    return kept_or_made(path, small_cnn(images.train, seed=seed), made)
 
 
 def rows_of(found: Sweep) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from selftaught.training import SGD, Augment, OneCycle, TrainConfig, evaluate, f
 from selftaught.training.devices import limited_threads
 from selftaught.writing import write_atomically
 
-__all__ = ["FOLDER", "Images", "reference_config", "reference_images", "reference_network"]
+__all__ = ["FOLDER", "Images", "kept_or_made", "reference_config", "reference_images", "reference_network"]
 
 FOLDER = Path("runs") / "reference"
 VALID = 1000
@@ -63,14 +64,27 @@ def reference_config(seed: int, epochs: int = EPOCHS) -> TrainConfig:
 
 def reference_network(images: Images, seed: int, *, folder: Path = FOLDER, epochs: int = EPOCHS) -> nn.Sequential:
     """Return the trained network of a seed, in evaluation mode; train it where the folder does not have it yet."""
-    model = small_cnn(images.train, seed=seed)
-    path = folder / f"seed{seed}-epochs{epochs}.safetensors"
+
+    def made(model: nn.Sequential) -> None:
+        fit(model, images.train, reference_config(seed, epochs))
+
+    return kept_or_made(folder / f"seed{seed}-epochs{epochs}.safetensors", small_cnn(images.train, seed=seed), made)
+
+
+def kept_or_made(path: Path, model: nn.Sequential, make: Callable[[nn.Sequential], None]) -> nn.Sequential:
+    """Return a model, in evaluation mode, with the weights of a file; where there is none, make them and write it.
+
+    Args:
+        path: of the file.
+        model: of the right shapes.
+        make: gives the model its weights, on one thread.
+    """
     if path.exists():
         model.load_state_dict(load_file(path))
         return model.eval()
     with limited_threads(1):
-        fit(model, images.train, reference_config(seed, epochs))
-    folder.mkdir(parents=True, exist_ok=True)
+        make(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file({name: one.contiguous() for name, one in model.state_dict().items()}, partial)
     partial.rename(path)

@@ -18,6 +18,7 @@ from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
 from selftaught.plans import Channels, FineTune, Judging, Plan, compress, divide, headline, load_source
+from selftaught.plans.comparison import rates
 from selftaught.training import Progress, TrainConfig, evaluate, load_trained
 from tests.plans.conftest import quick
 
@@ -264,3 +265,9 @@ def test_zeros_that_gain_nothing_are_said_in_the_first_line(trained: Path, digit
     if gains.rows[-1].realised < 1.1:  # of two rounds on a busy machine no more can be asked
         assert headline(found.comparison).startswith("Nothing is gained in time")
     assert gains.rows[-1].theoretical > 5
+
+
+def test_examples_without_a_group_belong_to_none(digits: Examples) -> None:
+    names = np.array([("young", "old", None, "", "nan")[k % 5] for k in range(len(digits))], object)
+    found = rates(np.ones(len(digits), bool), replace(digits, groups={"age": names}), ("age",))
+    assert [one for one in found if one.startswith("age")] == ["age nan", "age old", "age young"]

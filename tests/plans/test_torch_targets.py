@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from selftaught.compress import ChannelGroup, channel_groups, load_onnx
 from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.plans import (
+    Balance,
     Channels,
     Choosing,
+    Compressed,
     FineTune,
     Kernels,
     LowBits,
@@ -29,12 +32,16 @@ from selftaught.plans import (
     Weights,
     compress,
     divide,
+    execution,
     load_source,
     protect,
+    protecting,
     run_plan,
     target_of,
 )
+from selftaught.plans.balancing import balancing_shift, last_bias
 from selftaught.plans.budgets import global_budget, sensitivity_budget, uniform_budget, widths_left
+from selftaught.plans.comparison import largest_drop
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import at_risk, known_rates
 from selftaught.plans.runtimes import InRuntime
@@ -183,6 +190,64 @@ def test_protection_keeps_widths_and_is_a_plain_plan(model: nn.Module, digits: E
         protect(model, train, valid, Plan(steps=(Channels(),)))
 
 
+@pytest.mark.parametrize("column", ["side", ""])
+@pytest.mark.parametrize("resume", [None, False])
+def test_what_protection_tries_and_how_much_it_trains(
+    digits: Examples, model: nn.Module, monkeypatch: pytest.MonkeyPatch, column: str, resume: bool | None
+) -> None:
+    weighted: list[bool] = []
+    plans: list[tuple[str, Compressed]] = []
+
+    def recorded(*given: Any, **options: Any) -> Any:
+        weighted.append(options["weights"] is not None)
+        assert options["folder"] is not None  # so that a training that was done before is not done again
+        return fit(*given, **options)
+
+    def followed(*given: Any, **options: Any) -> Any:
+        made = run_plan(*given, **options)
+        plans.append((str(given[2]), made))
+        return made
+
+    monkeypatch.setattr(execution, "fit", recorded)
+    monkeypatch.setattr(protecting, "run_plan", followed)
+    sides = np.where(np.arange(len(digits)) % 3 == 0, "few", "many")
+    grouped = Examples(digits.inputs, digits.labels, digits.ids, {"side": sides}, digits.class_names)
+    train, valid = grouped.take(np.arange(450)), grouped.take(np.arange(450, 600))
+    plan = Plan(steps=(TUNE, Weights(amount=0.5, schedule="one-shot"), Onnx()))
+    found = protect(model, train, valid, plan, column=column, resume=resume)
+    assert weighted[:3] == [False, False, bool(column)]  # the first training; the same again, and the second
+    twice = "fine-tune on a budget, fine-tune on a budget"
+    told = [one.replace(", weighted", "") for one, _ in plans]
+    assert [one.startswith(twice) for one in told] == [False, True, False, True][: 2 if column else 4]
+    assert ["balance" in one for one in told] == [False, False, True, True][: 2 if column else 4]
+    assert all(one.endswith("balance, float32 in onnxruntime") for one in told[2:])
+    before = known_rates(model, (train, valid), column)
+    drops = [largest_drop(before, known_rates(made.runs, (train, valid), column)) for _, made in plans]
+    assert found is plans[int(np.argmin(drops))][1]
+
+
+@pytest.mark.parametrize("stopped", [1, 2, 3, 4, 5, 6])
+def test_a_protection_that_is_stopped_is_not_finished(
+    digits: Examples, model: nn.Module, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    calls: list[int] = []
+
+    def recorded(*given: Any, **options: Any) -> Any:
+        calls.append(len(calls) + 1)
+        return replace(fit(*given, **options), finished=calls[-1] != stopped)
+
+    monkeypatch.setattr(execution, "fit", recorded)
+    train, valid = digits.take(np.arange(450)), digits.take(np.arange(450, 600))
+    assert not protect(model, train, valid, Plan(steps=(TUNE,))).finished
+    assert calls[-1] == stopped
+
+
+def test_a_column_without_a_group_protects_nobody(digits: Examples, model: nn.Module) -> None:
+    nobody = replace(digits, groups={"side": np.array([None] * len(digits), object)})
+    with pytest.raises(InputError, match="no example has a group in the column 'side'"):
+        protect(model, nobody, nobody, Plan(steps=(TUNE,)), column="side")
+
+
 def test_a_group_is_protected_by_its_column(digits: Examples, model: nn.Module) -> None:
     sides = np.where(np.arange(len(digits)) % 3 == 0, "few", "many")
     grouped = Examples(digits.inputs, digits.labels, digits.ids, {"side": sides}, digits.class_names)
@@ -240,3 +305,26 @@ def test_rounding_while_fine_tuning(digits: Examples) -> None:
 def test_what_runs_it_comes_last(steps: tuple[Step, ...], match: str) -> None:
     with pytest.raises(InputError, match=match):
         Plan(steps=steps)
+
+
+def test_what_rounding_moved_is_what_the_shift_gives_back(digits: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, model = digits.take(np.arange(450)), mlp(digits, hidden=(32,))
+    fit(model, train, TrainConfig(epochs=25, device="cpu"))
+    model.eval()
+    moved = torch.tensor([2.0, *[0.0] * 9])
+
+    def rounded(module: nn.Module, examples: Examples, **options: Any) -> InRuntime:
+        return InRuntime(lambda inputs: module(inputs) - moved, module, b"")
+
+    def bias(one: nn.Module) -> np.ndarray:
+        found = last_bias(one)
+        assert found is not None
+        return np.array(found.detach().numpy())
+
+    monkeypatch.setattr(execution, "in_onnxruntime", rounded)
+    made = run_plan(model, train, Plan(steps=(Balance(), LowBits())))
+    before, labels = evaluate(model, train).scores, np.asarray(train.labels, np.int64)
+    wanted = balancing_shift(before, before - moved.numpy(), labels)
+    np.testing.assert_allclose(bias(made.model) - bias(model), wanted, atol=1e-4)
+    assert wanted[0] - wanted[1:].mean() == pytest.approx(2, abs=0.5)
+    np.testing.assert_array_equal(bias(run_plan(model, train, Plan(steps=(Balance(),))).model), bias(model))

@@ -16,7 +16,7 @@ from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
 from selftaught.plans.runtimes import in_onnxruntime, require_runtime, runtime_of, those_of
-from selftaught.plans.samples import few_of
+from selftaught.plans.samples import MANY, MOST, few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
 from selftaught.plans.target_search import TargetSearch
@@ -84,7 +84,8 @@ class Choosing:
         """Return the smaller model."""
         if self.target is None:
             return self._do(self.plan, source, parts, decisions, folder / "steps")
-        score = self._score(source.model, parts) if self.protected else None
+        score = self._score(source.model, parts, MOST) if self.protected else None
+        final = self._score(source.model, parts, MANY) if self.protected else None
         channels = next((one for one in self.plan.steps if isinstance(one, Channels)), Channels())
         searched = TargetSearch(
             source.model, parts.train, parts.valid, self.target, batches=self.batches, threads=self.threads,
@@ -101,9 +102,9 @@ class Choosing:
             made = self._do(plan, source, parts, decisions, folder / "steps" / f"finalist-{place + 1}", f" {place + 1}")
             if not made.finished:
                 return made
-            reached = (score or (lambda model: evaluate(model, parts.valid).score))(made.runs)
+            reached = (final or (lambda model: evaluate(model, parts.valid).score))(made.runs)
             self.say(f"finalist {place + 1}: validation {evaluate(made.runs, parts.valid).score:.4f}"
-                     + (f", largest drop {-100 * reached:.1f} points" if score else ""))  # fmt: skip
+                     + (f", largest drop {-100 * reached:.1f} points" if final else ""))  # fmt: skip
             if best is None or reached > best[0]:
                 best = (reached, made)
         if best is None:
@@ -120,8 +121,8 @@ class Choosing:
             seed=self.plan.seed,
         )  # fmt: skip
 
-    def _score(self, dense: nn.Module, parts: Parts) -> Callable[[nn.Module], float]:
-        looked_at = (few_of(parts.train), parts.valid)
+    def _score(self, dense: nn.Module, parts: Parts, most: int) -> Callable[[nn.Module], float]:
+        looked_at = (few_of(parts.train, most=most), parts.valid)
         before = known_rates(dense, looked_at, self.column)
         return lambda model: -largest_drop(before, known_rates(model, looked_at, self.column))
 

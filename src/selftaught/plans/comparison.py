@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from selftaught.audit import Audit, Population, audit, change_of_means
+from selftaught.audit.impact import named
 from selftaught.compress import Gains, measure_gains, sparsity
 from selftaught.examples import Examples
 from selftaught.plans.runtimes import InRuntime
@@ -129,8 +130,8 @@ def _rows_of(examples: Examples, columns: Sequence[str]) -> dict[str, NDArray[np
     labels = np.asarray(examples.labels)
     found = {str(name): labels == place for place, name in enumerate(examples.class_names)}
     for column in columns:
-        values = np.array([str(one) for one in examples.groups[column]])
-        found |= {f"{column} {value}": values == value for value in sorted({*values.tolist()} - {"", "nan"})}
+        values, known = np.array([str(one) for one in examples.groups[column]]), named(examples.groups[column])
+        found |= {f"{column} {value}": known & (values == value) for value in sorted({*values[known].tolist()})}
     return {name: rows for name, rows in found.items() if rows.any()}
 
 

@@ -154,19 +154,27 @@ def run_plan(
             done.notes += [done.runtime.told]
         elif isinstance(step, LowBits | Onnx):
             _at_rest(done, model)
-            how = runtime_of(step)
-            done.runtime = in_onnxruntime(
-                done.model, train, low_bits=how, ignore=those_of(done.model, ignore), threads=threads, seed=plan.seed
-            )
+            done.runtime = _in_onnxruntime(state, done.model, step, threads)
             done.notes += [done.runtime.told] if done.runtime.told else []
         elif isinstance(step, Balance):
-            told = balance(done.model, model, train, valid, strength=step.strength)
+            after, runs = plan.steps[place + 1 :][:1], None
+            if after and isinstance(after[0], LowBits):
+                _at_rest(done, model)
+                runs = _in_onnxruntime(state, done.model, after[0], threads)
+            told = balance(done.model, model, train, valid, strength=step.strength, runs=runs)
             done.notes += [told] if told else []
         else:
             _begin_anew(state, done, step, {"folder": own, "resume": resume, "on_progress": on_progress})
             if not done.finished:
                 break
     return _at_rest(done, model)
+
+
+def _in_onnxruntime(state: _State, model: nn.Module, step: LowBits | Onnx, threads: int) -> InRuntime:
+    return in_onnxruntime(
+        model, state.train, low_bits=runtime_of(step), ignore=those_of(model, state.ignore), threads=threads,
+        seed=state.plan.seed,
+    )  # fmt: skip
 
 
 def _at_rest(done: Compressed, model: nn.Module) -> Compressed:

@@ -128,6 +128,8 @@ class FineTune(Config):
 class Balance(Config):
     """Shift the last layer's biases so that no class loses much more than the others, by training and validation.
 
+    Where `LowBits` stands directly behind it, losses are those of the model in few bits.
+
     Args:
         strength: 0 (nothing) to 1 (as far as it helps).
     """

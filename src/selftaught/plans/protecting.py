@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from torch import nn
 
 from selftaught.errors import InputError
 from selftaught.examples import Examples
+from selftaught.plans.balancing import last_bias
 from selftaught.plans.comparison import largest_drop, rates
 from selftaught.plans.execution import Compressed, run_plan
-from selftaught.plans.plan import Balance, Channels, FineTune, Plan, Step
+from selftaught.plans.plan import Balance, Channels, FineTune, Plan
 from selftaught.plans.progress import Decisions
-from selftaught.plans.samples import few_of
+from selftaught.plans.samples import MANY, few_of
 from selftaught.training import Progress, evaluate
 
 __all__ = ["Rates", "at_risk", "known_rates", "protect"]
@@ -83,9 +86,11 @@ def protect(
     """Do a plan so that the largest drop of any class or group is small, at the same widths and so the same latency.
 
     Channels are also ranked by the loss of the classes that a cut puts at risk, and the ranking is taken whose largest
-    drop is smaller. The plan's fine-tuning is then done a second time, at half the rate, with examples of those that
-    still lost most counting more; and, for classes, the last biases are shifted. What does not help is left out. All is
-    chosen by training and validation examples, and what is found is an ordinary plan.
+    drop is smaller. The plan's fine-tuning is then done a second time, at half the rate. Between classes the last
+    biases are shifted, after one fine-tuning and after both: weights of examples move them too, and too far. Between
+    groups, which a bias cannot tell apart, examples of those that lost most count more the second time. Of what was
+    tried the one with the smallest largest drop is kept. All is chosen by validation and at most 20,000 training
+    examples, and what is found is an ordinary plan.
 
     Args:
         model: the dense module.
@@ -102,60 +107,72 @@ def protect(
     tunes = [place for place, one in enumerate(plan.steps) if isinstance(one, FineTune)]
     if len(tunes) != 1 or plan.steps[0].kind in ("start", "rewind", "supermask"):
         raise InputError("--protect fine-tunes a trained model; leave out --start, and give --epochs of at least 1")
-    options: dict[str, Any] = {
-        "valid": valid, "make": make, "ignore": ignore, "folder": folder, "resume": resume, "threads": threads,
-        "on_progress": on_progress,
-    }  # fmt: skip
-    looked_at = (few_of(train), valid)
-    before = known_rates(model, looked_at, column)
+    with _folder(folder, resume) as own:
+        options: dict[str, Any] = {
+            "valid": valid, "make": make, "ignore": ignore, "folder": own, "resume": resume, "threads": threads,
+            "on_progress": on_progress,
+        }  # fmt: skip
+        looked_at = (few_of(train, most=MANY), valid)
+        before = known_rates(model, looked_at, column)
+        if not before:
+            raise InputError(f"no example has a group in the column {column!r}; name another one, or none")
 
-    def once(what: str, decide: Callable[[], Any]) -> Any:
-        return decide() if decisions is None else decisions.once(what + name, decide)
+        def once(what: str, decide: Callable[[], Any]) -> Any:
+            return decide() if decisions is None else decisions.once(what + name, decide)
 
-    def drop(other: nn.Module) -> float:
-        return largest_drop(before, known_rates(other, looked_at, column))
+        def drop(other: nn.Module) -> float:
+            return largest_drop(before, known_rates(other, looked_at, column))
 
-    place = tunes[0]
-    steps = list(plan.steps)
-    tune: FineTune = steps[place]  # type: ignore[assignment]
-    plan = plan.model_copy(update={"column": column})
-    channels = next((one for one in steps if isinstance(one, Channels)), None)
-    if channels is not None:
-        ranked = once("ranking", lambda: _ranking(model, train, plan, channels, before, column, ignore, looked_at))
-        steps[steps.index(channels)] = Channels(**ranked)
-        plan = plan.model_copy(update={"steps": tuple(steps)})
-    first = run_plan(model, train, plan, **options)
-    if not first.finished:
-        return first
-    told = once("first training", lambda: _told(first, valid, before, looked_at, column))
-    slower = tune.training.optimiser.model_copy(update={"lr": tune.training.optimiser.lr / 2})
-    again = tune.training.model_copy(update={"optimiser": slower})
-    rest = tune.model_copy(update={"training": again, "weights": told["weights"]})
+        place = tunes[0]
+        steps = list(plan.steps)
+        tune: FineTune = steps[place]  # type: ignore[assignment]
+        plan = plan.model_copy(update={"column": column})
+        channels = next((one for one in steps if isinstance(one, Channels)), None)
+        if channels is not None:
+            ranked = once("ranking", lambda: _ranking(model, train, plan, channels, before, column, ignore, looked_at))
+            steps[steps.index(channels)] = Channels(**ranked)
+            plan = plan.model_copy(update={"steps": tuple(steps)})
+        first = run_plan(model, train, plan, **options)
+        if not first.finished:
+            return first
+        told = once("first training", lambda: _told(first, valid, before, looked_at, column))
+        weights = told["weights"] if column else tune.weights
+        slower = tune.training.optimiser.model_copy(update={"lr": tune.training.optimiser.lr / 2})
+        again = tune.training.model_copy(update={"optimiser": slower})
+        rest = tune.model_copy(update={"training": again, "weights": weights})
 
-    def done(*more: Step) -> tuple[float, Compressed]:
-        """Return the plan with further steps behind its fine-tuning, and the largest drop."""
-        longer = plan.model_copy(update={"steps": (*steps[: place + 1], *more, *steps[place + 1 :])})
-        made = run_plan(model, train, longer, **{**options, "resume": None if folder else resume})
-        return drop(made.runs), made
+        end = len(steps) - (steps[-1].kind in ("low-bits", "onnx", "kernels"))
+        shifts = not column and last_bias(first.model) is not None
+        tried = [first]
+        for behind, last in (((rest,), ()), ((), (Balance(),)), ((rest,), (Balance(),)))[: 3 if shifts else 1]:
+            whole = (*steps[: place + 1], *behind, *steps[place + 1 : end], *last, *steps[end:])
+            longer = plan.model_copy(update={"steps": whole})
+            tried.append(run_plan(model, train, longer, **{**options, "resume": None if own else resume}))
+            if not tried[-1].finished:
+                return tried[-1]
+        drops = [told["drop"], *(drop(one.runs) for one in tried[1:])]
+        after = min(drops)
+        chosen = tried[drops.index(after)]
+        if not column and not shifts:
+            chosen.notes.append("protection: the model's last layer has no bias to shift")
+        accuracy = evaluate(chosen.runs, valid).score
+        spent = tried[1].seconds / max(first.seconds, 1e-9)
+        chosen.notes.append(
+            f"protection, on training and validation: largest drop of a {'group' if column else 'class'} "
+            f"{100 * told['drop']:.1f} points without, {100 * after:.1f} with; its price: accuracy on validation "
+            f"{told['accuracy']:.4f} without, {accuracy:.4f} with, and {spent:.1f} x the training"
+        )
+        return chosen
 
-    after, chosen, added = told["drop"], first, tuple[Step, ...]()
-    found, made = done(rest)
-    if not made.finished:
-        return made
-    if found < after:
-        after, chosen, added = found, made, (rest,)
-    if not column:
-        found, made = done(*added, Balance())
-        if found < after:
-            after, chosen = found, made
-    accuracy = evaluate(chosen.runs, valid).score
-    spent = chosen.seconds / max(first.seconds, 1e-9)
-    chosen.notes.append(
-        f"protection, on training and validation: largest drop of a {'group' if column else 'class'} "
-        f"{100 * told['drop']:.1f} points without, {100 * after:.1f} with; its price: accuracy on validation "
-        f"{told['accuracy']:.4f} without, {accuracy:.4f} with, and {spent:.1f} x the training"
-    )
-    return chosen
+
+@contextmanager
+def _folder(given: Path | None, resume: bool | None) -> Iterator[Path | None]:
+    """Give a folder for checkpoints: what is tried shares its beginning, and that is trained once."""
+    if given is not None or resume:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="selftaught-") as made:
+        yield Path(made)
 
 
 def _told(
@@ -163,7 +180,7 @@ def _told(
 ) -> dict[str, Any]:
     after = known_rates(made.runs, looked_at, column)
     return {
-        "weights": at_risk(before, after, column=column), "drop": largest_drop(before, after),
+        "weights": at_risk(before, after, column=column) if column else {}, "drop": largest_drop(before, after),
         "accuracy": evaluate(made.runs, valid).score,
     }  # fmt: skip
 

@@ -10,9 +10,10 @@ from selftaught.examples import Examples
 from selftaught.seeds import rng_for
 from selftaught.training.batches import as_inputs
 
-__all__ = ["few_of", "sample_of"]
+__all__ = ["MANY", "few_of", "sample_of"]
 
 MOST = 4000  # training examples that choices look at, beside those for validation
+MANY = 20_000  # where losses of single classes are told apart
 
 
 def sample_of(examples: Examples, count: int = 2) -> torch.Tensor:
