@@ -15,6 +15,7 @@ from selftaught.examples import Task
 from selftaught.objectives import (
     NetworkObjective,
     kept_bytes,
+    latency_ratio,
     load_model,
     measure,
     model_of,
@@ -127,6 +128,14 @@ def test_measured_costs_stand_beside_counted_ones() -> None:
         measure(SMALL, batch_size=0)
     with pytest.raises(InputError, match="cannot be used"):
         measure(SMALL, device="cuda:99")
+
+
+def test_a_network_takes_as_long_as_itself_and_a_larger_one_longer() -> None:
+    large = replace(SMALL, resolution=64)
+    assert 0.5 < latency_ratio(SMALL, SMALL, batch_size=8) < 2
+    assert latency_ratio(large, SMALL, batch_size=8) > 2
+    with pytest.raises(InputError, match="at least 1 example"):
+        latency_ratio(SMALL, SMALL, batch_size=0)
 
 
 def test_models_are_kept_and_read_again(digits: Task, tmp_path: Path) -> None:

@@ -140,6 +140,20 @@ def test_measured_budgets_are_measured_again_and_stepped_down() -> None:
     assert found.network != scale_to(SMALL, 8 * macs(SMALL), cost=macs).network
 
 
+def test_a_device_that_turns_ten_times_slower_is_followed() -> None:
+    asked: set[str] = set()
+    slow = False
+
+    def slowing(network: Stack) -> float:
+        nonlocal slow
+        slow = slow or repr(network) in asked  # from the first network that is measured again
+        asked.add(repr(network))
+        return macs(network) * (10.0 if slow else 1.0)
+
+    found = scale_to(SMALL, 30 * macs(SMALL), cost=slowing)
+    assert macs(SMALL) < macs(found.network) <= 3 * macs(SMALL)
+
+
 def test_shrinking_is_asked_for_by_name_and_has_floors() -> None:
     b0 = efficientnet("b0")
     with pytest.raises(InputError, match=r"1e\+08 MACs is below the network's own 3.85815e\+08"):

@@ -106,7 +106,7 @@ def scale_command(
 def _scaled(
     network: Any, budgets: dict[str, Any], rule: str | None, shrink: bool, batch: int, device: str
 ) -> Scaled | None:
-    from selftaught.objectives import latency_ms
+    from selftaught.objectives import latency_ms, latency_ratio
     from selftaught.spaces import scale_to
     from selftaught.spaces.build import cost_of
 
@@ -125,7 +125,14 @@ def _scaled(
     }
     units = {"flops": "flops", "macs": "MACs", "params": "parameters", "ms": f"ms ({device}, batch {batch})"}
     ((name, (value, multiple)),) = given.items()
-    budget = value * float(costs[name](network)) if multiple else value
+    own = float(costs[name](network))
+    if name == "ms" and multiple:  # a multiple of a time holds whatever else the machine does meanwhile
+
+        def beside(one: Any) -> float:
+            return own if one is network else own * latency_ratio(one, network, batch_size=batch, device=device)
+
+        costs["ms"] = beside
+    budget = value * own if multiple else value
     return scale_to(network, budget, cost=costs[name], rule=_rule(rule), unit=units[name], shrink=shrink)
 
 

@@ -12,7 +12,7 @@ from selftaught.errors import MissingExtraError as _MissingExtraError
 from selftaught.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
-    from selftaught.objectives.cost import Measured, kept_bytes, latency_ms, measure
+    from selftaught.objectives.cost import Measured, kept_bytes, latency_ms, latency_ratio, measure
     from selftaught.objectives.models import load_model, model_of, save_model
     from selftaught.objectives.network_files import named_network
     from selftaught.objectives.network_objective import NetworkObjective
@@ -49,6 +49,7 @@ __all__ = [
     "measure",
     "Measured",
     "latency_ms",
+    "latency_ratio",
     "kept_bytes",
     "model_of",
     "save_model",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("measure", "Measured", "latency_ms", "kept_bytes"), "cost"),
+    **dict.fromkeys(("measure", "Measured", "latency_ms", "latency_ratio", "kept_bytes"), "cost"),
     **dict.fromkeys(("model_of", "save_model", "load_model"), "models"),
     **dict.fromkeys(("usual_training", "training_of"), "schedules"),
     **dict.fromkeys(("search_networks", "Found", "Advance"), "network_search"),

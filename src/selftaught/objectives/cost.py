@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from selftaught.errors import InputError
 from selftaught.spaces import Network
 from selftaught.spaces.build import build, cost_of
-from selftaught.training.costs import latency
-from selftaught.training.devices import pick_device
+from selftaught.training.costs import latency, time_in_turns
+from selftaught.training.devices import in_evaluation, pick_device
+from selftaught.training.evaluation import run_model
 
-__all__ = ["Measured", "kept_bytes", "latency_ms", "measure"]
+__all__ = ["Measured", "kept_bytes", "latency_ms", "latency_ratio", "measure"]
 
 _FEWEST_ROUNDS, _MOST_ROUNDS = 5, 200
 
@@ -79,6 +82,35 @@ def latency_ms(network: Network, *, batch_size: int = 1, device: str = "cpu", se
     rounds = min(max(int(seconds / max(first.median, 1e-6)), _FEWEST_ROUNDS), _MOST_ROUNDS)
     (found,) = latency(module, example, batches=(batch_size,), rounds=rounds)
     return 1000 * found.median
+
+
+def latency_ratio(
+    network: Network, base: Network, *, batch_size: int = 1, device: str = "cpu", rounds: int = 15
+) -> float:
+    """Return how many times as long as a base a network's forward pass takes: the median over rounds.
+
+    Both are timed in turns, so that a machine that turns slow in between changes neither's share of it, as it does of
+    two calls of `latency_ms`.
+
+    Raises:
+        InputError: the device is not there, or the batch is below 1.
+
+    >>> from selftaught.spaces import PerceptronNetwork
+    >>> small, large = (PerceptronNetwork((width,), features=64, outputs=2) for width in (8, 4096))
+    >>> latency_ratio(large, small, batch_size=64) > 1
+    True
+    """
+    if batch_size < 1:
+        raise InputError(f"a batch wants at least 1 example, got {batch_size}")
+    place = pick_device(device)
+    modules = [build(one).to(place) for one in (network, base)]
+    batches = [torch.zeros(batch_size, *one.input_shape, device=place) for one in (network, base)]
+    with in_evaluation(*modules), torch.inference_mode():
+        seconds = time_in_turns(
+            {str(k): partial(run_model, *pair) for k, pair in enumerate(zip(modules, batches, strict=True))},
+            rounds=rounds, device=place,
+        )  # fmt: skip
+    return statistics.median(ours / theirs for ours, theirs in zip(seconds["0"], seconds["1"], strict=True))
 
 
 def kept_bytes(network: Network, *, batch_size: int = 1) -> int:

@@ -80,7 +80,7 @@ def scale_to(
     """Scale a network until its measured cost is as large as the budget allows.
 
     phi is bisected on the cost of the rounded network, not on the power that the rule promises, then measured again
-    and stepped down while it is above the budget.
+    and stepped down, by twice as much each time, while it is above the budget.
 
     Args:
         network: what to scale.
@@ -154,12 +154,13 @@ def _bracket(at: Callable[[float], float], budget: float, unit: str, *, down: bo
 def _fitting(
     network: Any, rule: Rule, phi: float, budget: float, cost: Callable[[Any], float]
 ) -> tuple[float, float]:
-    """Measure again, and step down while a measured cost is above the budget."""
-    for _ in range(50):
-        measured = float(cost(scale(network, rule, phi) if phi else network))
-        if measured <= budget or phi == 0:
+    """Measure again, and step down, further each time, while a measured cost is above the budget."""
+    step = _STEP_DOWN
+    while (measured := float(cost(scale(network, rule, phi) if phi else network))) > budget:
+        if phi == 0 or phi < -_LARGEST:
             break
-        phi = max(0.0, phi - _STEP_DOWN) if phi > 0 else phi - _STEP_DOWN
+        phi = max(0.0, phi - step) if phi > 0 else phi - step
+        step *= 2  # a device that has turned much slower is soon within the budget again
     return phi, measured
 
 
