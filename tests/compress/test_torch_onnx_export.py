@@ -69,7 +69,7 @@ def test_what_cannot_be_exported_is_told_and_leaves_no_file(
     broken = nn.Linear(4, 2)
     with torch.no_grad():
         broken.weight[:, 0] = float("nan")
-    with pytest.raises(InputError, match=r"^torch\.export and ONNX cannot take the model: Could not guard on data"):
+    with pytest.raises(InputError, match=r"^torch\.export and ONNX cannot take the model: Could not guard .*; write"):
         export_onnx(Deciding(), inputs, path)
     with pytest.raises(InputError, match="cannot take the model: No ONNX function found"):
         export_onnx(Unknown(), inputs, path)

@@ -187,6 +187,10 @@ def test_models_and_data_that_do_not_go_together(digits: Examples, iris_like: Ex
     save_file(bad, tmp_path / "bad.safetensors")
     with pytest.raises(InputError, match=r"1 of 2048 numbers of hidden\.weight are not finite"):
         load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "bad.safetensors")
+    narrow = MODEL_FILE.format(classes=10) + "\n\ndef half():\n    return make().bfloat16()\n"
+    (tmp_path / "narrow.py").write_text(narrow)
+    with pytest.raises(InputError, match=r"hidden\.weight in bfloat16, .* in float32; give it \.float\(\)"):
+        load_source(f"{tmp_path}/narrow.py:half")
     (tmp_path / "text.safetensors").write_text("pickle")
     with pytest.raises(InputError, match="no safetensors file"):
         load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "text.safetensors")

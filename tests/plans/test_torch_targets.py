@@ -313,7 +313,7 @@ def test_what_rounding_moved_is_what_the_shift_gives_back(digits: Examples, monk
     model.eval()
     moved = torch.tensor([2.0, *[0.0] * 9])
 
-    def rounded(module: nn.Module, examples: Examples, **options: Any) -> InRuntime:
+    def rounded(module: nn.Module, examples: Examples, step: LowBits, **options: Any) -> InRuntime:
         return InRuntime(lambda inputs: module(inputs) - moved, module, b"")
 
     def bias(one: nn.Module) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from selftaught.compress.tracing import first_cause, own_copy, quiet, traced_program
+from selftaught.compress.tracing import own_copy, quiet, traced_program, untraceable
 from selftaught.errors import InputError
 
 __all__ = ["convolution_of", "folded_graph", "operation", "tensor_of"]
@@ -32,7 +32,7 @@ def folded_graph(model: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"torch.export cannot take the model: {first_cause(error)}") from None
+        raise untraceable(error) from None
     for node in list(graph.graph.nodes):
         if operation(node) == _NORMALISATION:
             _fold(graph, node)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from selftaught.compress.onnx_runtime import OnnxModel, first_line, required
-from selftaught.compress.tracing import as_arguments, check_finite, first_cause, own_copy, quiet, traced_program
+from selftaught.compress.tracing import as_arguments, check_finite, own_copy, quiet, traced_program, untraceable
 from selftaught.errors import InputError
 from selftaught.seeds import seed_for
 from selftaught.writing import file_to_write, write_atomically
@@ -153,7 +153,7 @@ def _program(model: nn.Module, arguments: tuple[torch.Tensor, ...], opset: int) 
             narrow = any(one.dtype == torch.bfloat16 for one in model.buffers())
             return torch.onnx.export(traced, dynamo=True, opset_version=opset, verbose=False, optimize=not narrow), why
     except Exception as error:
-        raise InputError(f"torch.export and ONNX cannot take the model: {first_cause(error)}") from None
+        raise untraceable(error, takers="torch.export and ONNX") from None
 
 
 def _bytes(program: Any) -> bytes:

@@ -16,7 +16,7 @@ from torch import nn
 from selftaught.compress.onnx_runtime import first_line
 from selftaught.errors import InputError
 
-__all__ = ["as_arguments", "check_finite", "first_cause", "own_copy", "quiet", "traced_program"]
+__all__ = ["as_arguments", "check_finite", "first_cause", "own_copy", "quiet", "traced_program", "untraceable"]
 
 
 def as_arguments(inputs: Any) -> tuple[torch.Tensor, ...]:
@@ -91,6 +91,20 @@ def first_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)
+
+
+def untraceable(error: BaseException, *, takers: str = "torch.export", instead: str = "") -> InputError:
+    """Return the error to raise for a model that cannot be traced: why, and what to do.
+
+    Args:
+        error: what torch raised.
+        takers: what cannot take it.
+        instead: what can be done with the model as it is; empty for nothing.
+    """
+    remedy = "write its forward in torch's own operations, without branches on values"
+    return InputError(
+        f"{takers} cannot take the model: {first_cause(error).rstrip('.')}; {instead}{', or ' * bool(instead)}{remedy}"
+    )
 
 
 def _example_rows(arguments: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...] | None:

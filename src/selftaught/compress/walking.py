@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from selftaught.compress.coupling import FIXED, Coupling, Labels, Places, reshaped
-from selftaught.compress.tracing import quiet
-from selftaught.errors import InputError
+from selftaught.compress.tracing import quiet, untraceable
 
 __all__ = ["Walk", "walk"]
 
@@ -119,11 +118,7 @@ def walk(model: nn.Module, inputs: tuple[Any, ...]) -> Walk:
         with quiet():  # of recurrent layers, whose weights the export moves about; of code that it cannot follow
             program = torch.export.export(own, inputs)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"torch.export cannot take the model ({first}); channels cannot be removed from it: "
-            "prune its weights instead, or write its forward without branches on values"
-        ) from None
+        raise untraceable(error, instead="prune its weights instead of its channels") from None
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     held = {**dict(own.named_parameters(remove_duplicate=False)), **dict(own.named_buffers(remove_duplicate=False))}

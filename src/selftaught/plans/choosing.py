@@ -15,7 +15,7 @@ from selftaught.plans.parts import Parts
 from selftaught.plans.plan import Channels, FineTune, LowBits, Onnx, Plan
 from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import known_rates, protect
-from selftaught.plans.runtimes import in_onnxruntime, require_runtime, runtime_of, those_of
+from selftaught.plans.runtimes import in_onnxruntime, require_runtime
 from selftaught.plans.samples import MANY, MOST, few_of
 from selftaught.plans.sources import Source
 from selftaught.plans.target import Target
@@ -115,11 +115,9 @@ class Choosing:
         last = self.plan.steps[-1]
         if not isinstance(last, LowBits | Onnx):
             return None
-        how = runtime_of(last)
         return lambda model: in_onnxruntime(
-            model, parts.train, low_bits=how, ignore=those_of(model, self.ignore), threads=self.threads,
-            seed=self.plan.seed,
-        )  # fmt: skip
+            model, parts.train, last, ignore=self.ignore, threads=self.threads, seed=self.plan.seed
+        )
 
     def _score(self, dense: nn.Module, parts: Parts, most: int) -> Callable[[nn.Module], float]:
         looked_at = (few_of(parts.train, most=most), parts.valid)

@@ -49,7 +49,7 @@ from selftaught.plans.plan import (
     Supermask,
     Weights,
 )
-from selftaught.plans.runtimes import InRuntime, in_onnxruntime, runtime_of, those_of, with_kernels
+from selftaught.plans.runtimes import InRuntime, in_onnxruntime, with_kernels
 from selftaught.plans.samples import sample_of
 from selftaught.training import Callback, Masks, Progress, TrainConfig, evaluate, fit
 
@@ -172,9 +172,8 @@ def run_plan(
 
 def _in_onnxruntime(state: _State, model: nn.Module, step: LowBits | Onnx, threads: int) -> InRuntime:
     return in_onnxruntime(
-        model, state.train, low_bits=runtime_of(step), ignore=those_of(model, state.ignore), threads=threads,
-        seed=state.plan.seed,
-    )  # fmt: skip
+        model, state.train, step, ignore=state.ignore, threads=threads, seed=state.plan.seed
+    )
 
 
 def _at_rest(done: Compressed, model: nn.Module) -> Compressed:

@@ -17,7 +17,7 @@ from selftaught.plans.plan import LowBits, Onnx, Plan
 from selftaught.plans.samples import sample_of
 from selftaught.training import cost
 
-__all__ = ["InRuntime", "in_onnxruntime", "require_runtime", "runtime_of", "those_of", "with_kernels"]
+__all__ = ["InRuntime", "in_onnxruntime", "require_runtime", "with_kernels"]
 
 
 def require_runtime(plan: Plan) -> None:
@@ -76,8 +76,8 @@ class InRuntime(nn.Module):
 def in_onnxruntime(
     model: nn.Module,
     examples: Examples,
+    step: LowBits | Onnx,
     *,
-    low_bits: Literal["static", "dynamic", "bf16"] | None = None,
     ignore: tuple[str, ...] = (),
     threads: int = 1,
     seed: int = 0,
@@ -87,7 +87,7 @@ def in_onnxruntime(
     Args:
         model: float; left as it was.
         examples: to calibrate and to compare on.
-        low_bits: in which way it is held in few bits; None keeps float32.
+        step: how it is held: in few bits, or in float32.
         ignore: names of weights or modules that stay float; only those that the model has.
         threads: of onnxruntime.
         seed: of the examples that are drawn.
@@ -97,8 +97,11 @@ def in_onnxruntime(
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     made, told = model, ""
-    if low_bits is not None:
-        found = quantise(model, examples, how=low_bits, ignore=ignore, seed=seed)
+    if isinstance(step, LowBits):
+        how: Literal["static", "dynamic", "bf16"] = "static" if step.how == "qat" else step.how
+        known = {name for name, _ in [*model.named_parameters(), *model.named_modules()]}
+        left = tuple(name for name in ignore if name in known)
+        found = quantise(model, examples, how=how, ignore=left, seed=seed)
         made = found.model
         told = str(found).splitlines()[0]
         if found.left_float:
@@ -108,23 +111,6 @@ def in_onnxruntime(
         export_onnx(made, sample_of(examples, 8), path, seed=seed)
         data = path.read_bytes()
     return InRuntime(OnnxModel(data, threads=threads), model, data, told)
-
-
-def those_of(model: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of some names that are a weight or a module of a model."""
-    known = {name for name, _ in [*model.named_parameters(), *model.named_modules()]}
-    return tuple(name for name in names if name in known)
-
-
-def runtime_of(step: LowBits | Onnx) -> Literal["static", "dynamic", "bf16"] | None:
-    """Return in how few bits a step's file holds a model; None for float32.
-
-    >>> runtime_of(LowBits(how="qat")), runtime_of(Onnx())
-    ('static', None)
-    """
-    if isinstance(step, Onnx):
-        return None
-    return "static" if step.how == "qat" else step.how
 
 
 def with_kernels(

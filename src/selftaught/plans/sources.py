@@ -203,6 +203,10 @@ def _weights_in(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_numbers(model: nn.Module, name: str) -> None:
+    for label, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise InputError(f"{name} holds {label} in {kind}, and models are compressed in float32; give it .float()")
     for label, one in [*model.named_parameters(), *model.named_buffers()]:
         if one.is_floating_point() and not bool(one.isfinite().all()):
             bad = int((~one.isfinite()).sum())
