@@ -54,6 +54,7 @@ WRONG: list[tuple[str, str]] = [
     ("report run --out run/result.json", "would be lost; choose another --out"),
     ("report run --out run/../run/history.jsonl", "would be lost"),
     ("report run --out a.html --out b.html", "--out is given 2 times"),
+    ("report run --out=", "--out is empty; give it a value, or leave it out"),
     ("report run --oops", "see selftaught report --help"),
     # replay
     ("replay broken", "improvement 5 of broken/history.jsonl is damaged (program:8:14: expected a slot or a number"),
