@@ -140,6 +140,18 @@ def test_transposed_convolutions_have_groups_of_inputs_too() -> None:
     assert n_of_m_masks(nn.ConvTranspose1d(5, 8, 1)).dense == {"weight": 8}
 
 
+def test_no_group_of_n_of_m_spans_two_groups_of_a_transposed_convolution() -> None:
+    layer = nn.ConvTranspose1d(12, 4, 1, groups=2)  # six inputs and two outputs in each group
+    with torch.no_grad():
+        layer.weight[:6] *= 100
+    found = n_of_m_masks(layer, 2, 4)
+    for first in (0, 6):
+        of_one = nn.ConvTranspose1d(6, 2, 1)
+        of_one.weight = nn.Parameter(layer.weight[first : first + 6])
+        assert torch.equal(found.masks["weight"][first : first + 6], n_of_m_masks(of_one, 2, 4).masks["weight"])
+    assert found.dense == {"weight": 8}
+
+
 def test_patterns_out_of_range_and_weights_that_are_no_numbers_are_refused() -> None:
     model = nn.Sequential(nn.Linear(4, 4))
     for n, m in ((0, 4), (2, 0), (3, 2)):

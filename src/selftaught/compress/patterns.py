@@ -70,18 +70,30 @@ def n_of_m_masks(model: nn.Module, n: int = 2, m: int = 4, *, ignore: Iterable[s
     (18, {'weight': 6})
     """
     _require_pattern(n, m)
-    inputs_first = {
-        id(part.weight) for part in model.modules() if isinstance(part, nn.modules.conv._ConvTransposeNd)
+    turned = {
+        id(part.weight): part.groups
+        for part in model.modules()
+        if isinstance(part, nn.modules.conv._ConvTransposeNd)
     }
     masks, dense = {}, {}
     for name, one in prunable(model, ignore=ignore).items():
-        turned = id(one) in inputs_first
-        mask = n_of_m_mask(one.transpose(0, 1) if turned else one, n, m)
-        masks[name] = mask.transpose(0, 1).contiguous() if turned else mask
-        length = one.shape[0 if turned else 1]
+        groups = turned.get(id(one))
+        rows = one if groups is None else _turned(one, groups)
+        mask = n_of_m_mask(rows, n, m)
+        masks[name] = mask if groups is None else _turned(mask, groups)
+        length = rows.shape[1]
         if length % m:
             dense[name] = one.numel() // length * (length % m)
     return PatternMasks(masks, dense)
+
+
+def _turned(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Exchange the channels of each group: (in, out / groups, ...) -> (out, in / groups, ...), and back.
+
+    So a transposed convolution's weight gets the axes of all others, and no row holds inputs of two groups.
+    """
+    apart = weight.reshape(groups, -1, *weight.shape[1:])
+    return apart.transpose(1, 2).reshape(groups * weight.shape[1], -1, *weight.shape[2:])
 
 
 @torch.no_grad()
