@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 import time
@@ -35,7 +34,7 @@ from selftaught.errors import DataError, InputError, require_one_of
 from selftaught.examples import Examples
 from selftaught.training import TrainConfig, evaluate, fit_population
 from selftaught.training.batches import as_inputs
-from selftaught.training.checkpoint import load_tensors, save_tensors
+from selftaught.training.checkpoint import load_tensors, save_tensors, weights_digest
 from selftaught.training.devices import pick_device
 from selftaught.training.stack import pick_engine
 
@@ -190,14 +189,9 @@ class _Work:
 
     def identity(self) -> dict[str, Any]:
         """Return what rows must share to be read together."""
-        explained = None
-        if self.model is not None:
-            digest = hashlib.blake2b(digest_size=8)
-            for name, tensor in self.model.state_dict().items():
-                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-            explained = digest.hexdigest()
+        explained = None if self.model is None else weights_digest(self.model)
         told = {
-            "train": _digest(self.train), "test": _digest(self.test), "first seed": self.seeds[0], "keep": self.keep,
+            "train": self.train.digest(), "test": self.test.digest(), "first seed": self.seeds[0], "keep": self.keep,
             "per": self.per, "config": self.config.model_dump(mode="json", exclude={"seed"}), "explained": explained,
             "model": str(self.make_model(self.seeds[0])),
         }  # fmt: skip
@@ -300,13 +294,6 @@ def _grouped(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:
             group = []
     if group:
         yield group
-
-
-def _digest(examples: Examples) -> str:
-    digest = hashlib.blake2b(repr(examples.inputs.shape).encode(), digest_size=8)
-    digest.update("\n".join(examples.ids.tolist()).encode())
-    digest.update(np.ascontiguousarray(examples.inputs).tobytes() + np.asarray(examples.labels).tobytes())
-    return digest.hexdigest()
 
 
 def _require_fitting(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
 
 from selftaught.audit import Population, taxicab
 from selftaught.errors import InputError, did_you_mean
@@ -30,7 +27,7 @@ from selftaught.plans.samples import sample_of
 from selftaught.plans.sources import Source, check_classes, check_fit
 from selftaught.plans.target import Target
 from selftaught.training import Evaluation, Progress, evaluate
-from selftaught.training.checkpoint import save_tensors
+from selftaught.training.checkpoint import save_tensors, weights_digest
 from selftaught.training.config import Config
 from selftaught.training.devices import pick_device
 from selftaught.training.training_run import HISTORY, LEDGER, MODEL, RESULT
@@ -178,8 +175,8 @@ def compress(
     parts = divide(source, examples, test=test, seed=judging.seed)
     folder = Path(out).expanduser()
     wanted = {
-        "model": source.name, "weights": _digest_of_weights(source.model), "examples": _digest_of(examples),
-        "test": None if test is None else _digest_of(test), "ignore": list(ignore), **(request or {}),
+        "model": source.name, "weights": weights_digest(source.model), "examples": examples.digest(),
+        "test": None if test is None else test.digest(), "ignore": list(ignore), **(request or {}),
     }  # fmt: skip
     if isinstance(plan, Plan):
         require_runtime(plan)
@@ -209,24 +206,6 @@ def compress(
     run = CompressedRun(made, found, parts, folder, tuple(warnings), origin, target)
     _write(run, source, both)
     return run
-
-
-def _digest_of_weights(model: nn.Module) -> str:
-    """Tell a model's numbers from others: what was trained from other weights is another run."""
-    found = hashlib.blake2b(digest_size=8)
-    for name, one in model.state_dict().items():
-        if isinstance(one, torch.Tensor):
-            held = one.detach().cpu().contiguous()
-            found.update(f"{name} {tuple(held.shape)} {held.dtype}".encode())
-            found.update(held.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
-
-
-def _digest_of(examples: Examples) -> str:
-    found = hashlib.blake2b(digest_size=8)
-    for one in (examples.ids, np.asarray(examples.labels)):
-        found.update(repr(one.shape).encode() + np.ascontiguousarray(one).tobytes())
-    return found.hexdigest()
 
 
 def headline(found: Comparison) -> str:

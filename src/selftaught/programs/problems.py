@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -148,22 +146,13 @@ def source_of(
 
         close = did_you_mean(examples, (*BUILTIN, *ALIASES, *NAMES))
         raise DataError(f"{str(error).partition('; did you mean')[0]}{close}") from None
-    return loaded.name, _digest(loaded), loaded
+    return loaded.name, loaded.digest(), loaded
 
 
 def _takes_no_task(source: str) -> bool:
     from selftaught.datasets import NAMES
 
     return source in (*NAMES, "cifar10", "fashion-mnist")
-
-
-def _digest(examples: Examples) -> str:
-    """Hash what identifies the rows: ids (content hashes) and labels."""
-    labels: Sequence[Any] = [] if examples.labels is None else examples.labels.tolist()
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update("\x1f".join(examples.ids.tolist()).encode())
-    digest.update(repr(labels).encode())
-    return digest.hexdigest()
 
 
 def make_problem(settings: EvolveSettings, examples: Examples | None) -> Problem:

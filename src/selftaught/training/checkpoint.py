@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from selftaught.errors import InputError, MissingExtraError, ResumeError
 from selftaught.writing import write_atomically
 
-__all__ = ["load_plain_tensors", "load_tensors", "nested", "save_tensors"]
+__all__ = ["load_plain_tensors", "load_tensors", "nested", "save_tensors", "weights_digest"]
 
 _KEY = "selftaught"
 
@@ -69,6 +70,22 @@ def load_plain_tensors(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is no safetensors file ({told}); save the weights as one") from None
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """Return 16 hexadecimal digits of a model's weights and buffers, with their names and types.
+
+    >>> one, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    >>> weights_digest(one) == weights_digest(other)
+    False
+    """
+    found = hashlib.blake2b(digest_size=8)
+    for name, one in model.state_dict().items():
+        if isinstance(one, torch.Tensor):
+            held = one.detach().cpu().contiguous()
+            found.update(f"{name} {tuple(held.shape)} {held.dtype}".encode())
+            found.update(held.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def nested(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
