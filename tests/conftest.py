@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -10,6 +11,10 @@ import pytest
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests send it to themselves and others.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# One thread each, for what tests start as well: two threads that meet after each small operation wait for whichever of
+# them the other lane of tests holds up (a fit of half a second took nine).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Test files that import torch are named test_torch_*.py and run in a process of their own (tools/tests.py): torch
 # maps large libraries and starts threads, and what goes wrong in native code takes every other test with it.

@@ -46,6 +46,7 @@ from selftaught.plans.progress import Decisions
 from selftaught.plans.protecting import at_risk, known_rates
 from selftaught.plans.runtimes import InRuntime
 from selftaught.plans.samples import sample_of
+from selftaught.plans.target_search import SURE_ROUNDS
 from selftaught.training import TrainConfig, evaluate, fit, mlp
 from tests.plans.conftest import quick
 
@@ -109,6 +110,19 @@ def test_a_search_finds_the_least_that_holds(model: nn.Module, digits: Examples,
         decisions=Decisions(tmp_path, {}), score=lambda one: pytest.fail("everything was decided"),
     )  # fmt: skip
     assert [one.widths for one in again.candidates(3)] == [one.widths for one in found]
+
+
+def test_where_no_cut_holds_when_timed_for_longer_the_nearest_is_taken(model: nn.Module, digits: Examples) -> None:
+    class Drifting(TargetSearch):
+        def cost_share(self, model: nn.Module, *, rounds: int = SURE_ROUNDS) -> float:
+            return super().cost_share(model, rounds=rounds) + 10 * (rounds == SURE_ROUNDS)
+
+    searched = Drifting(model, digits, digits.take(np.arange(200)), target_of("multiply-adds=0.5x"), trials=8)
+    (found,) = searched.candidates(3)
+    kept = {name: share for name, share in searched._scores.items() if name.endswith(f" {SURE_ROUNDS}")}
+    assert len(kept) > 1
+    assert kept[f"share {found.widths} {SURE_ROUNDS}"] == min(kept.values())
+    assert len(set(kept.values())) > 1
 
 
 @pytest.mark.parametrize(
