@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,28 @@ def test_mitigations_are_priced_on_the_other_half(parts: tuple[Examples, Example
         mitigations(*parts, NETWORK, dense, pruned, models=3, config=CONFIG, which=("hope",))  # type: ignore[arg-type]
 
 
+def test_mitigations_that_were_stopped_go_on(parts: tuple[Examples, Examples], rungs: Any, tmp_path: Path) -> None:
+    dense, pruned = rungs[1]
+    given: dict[str, Any] = {"models": 3, "config": CONFIG, "which": ("weights", "thresholds", "repeats")}
+    told: list[LadderProgress] = []
+
+    def stop(progress: LadderProgress) -> str | None:
+        assert progress.levels == 3
+        assert progress.seconds_left >= 0
+        return "stop" if progress.level == 2 else None
+
+    first = mitigations(*parts, NETWORK, dense, pruned, folder=tmp_path, on_progress=stop, **given)
+    assert [one.name for one in first] == ["weight 3 on the examples found", "thresholds"]
+    whole = mitigations(*parts, NETWORK, dense, pruned, folder=tmp_path, on_progress=told.append, **given)
+    assert {(one.level, one.what) for one in told} == {(2, "examples found shown 3 times")}
+    straight = mitigations(*parts, NETWORK, dense, pruned, **given)
+    assert [one.to_dict() for one in whole] == [one.to_dict() for one in straight]
+    told.clear()
+    mitigations(*parts, NETWORK, dense, replace(pruned, models=dense.models), folder=tmp_path, on_progress=told.append,
+                **given)  # fmt: skip
+    assert {one.level for one in told} == {0, 2}, "what was trained for other models is trained again"
+
+
 def test_hard_examples_have_all_columns_and_no_model_judges_what_it_learned(parts: tuple[Examples, Examples]) -> None:
     train = parts[0]
     found = hard_examples(train, NETWORK, seeds=2, config=CONFIG)
@@ -198,6 +221,13 @@ def test_the_command_sweeps_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     assert "digits: 359 examples, each level against dense" in text
     assert "epoch" not in text
+    assert run(*words, "--mitigate") == 0
+    text = capsys.readouterr().out
+    assert "mitigation 1 of 5 (weight 3 on the examples found)" in text
+    assert "less taken from layers" in text
+    assert (tmp_path / "out" / "mitigations" / "soft-targets" / "sparsity-0.5.npz").is_file()
+    found = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert (len(found["mitigations"]), found["finished"]) == (5, True)
     assert run("audit", "--sweep", "0,0.5", *SWEEP, "--seed", "1", "--out", tmp_path / "out") == 2
     assert "with other" in capsys.readouterr().err
 

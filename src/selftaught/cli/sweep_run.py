@@ -107,19 +107,22 @@ def run_sweep(
             train, kept, network, levels=chosen, folder=writer.folder, fresh=fresh, on_progress=on_progress, **common
         )
         prices: Sequence[Price] = ()
+        untried = 0
         if mitigate and len(rungs) == len(chosen):
-            from selftaught.plans import mitigations
+            from selftaught.plans import MITIGATIONS, mitigations
 
             prices = mitigations(
-                train, kept, network, rungs[0], rungs[-1], groups=groups, on_progress=on_progress, **common
-            )
+                train, kept, network, rungs[0], rungs[-1], groups=groups, on_progress=on_progress,
+                folder=writer.folder / "mitigations", fresh=fresh, **common,
+            )  # fmt: skip
+            untried = len(MITIGATIONS) - len(prices)
     stopped = len(rungs) < len(chosen)
     if len(rungs) < 2:
         typer.echo(f"stopped with {len(rungs)} of {len(chosen)} populations; the same command goes on", err=True)
         raise KeyboardInterrupt
     found = sweep({one.sparsity: one.population for one in rungs}, kept, groups=groups, q=q, seed=seed)
     named = dict(zip((one.name for one in found.levels), (one.population for one in rungs), strict=True))
-    more: dict[str, Any] = {"finished": not stopped}
+    more: dict[str, Any] = {"finished": not stopped and not untried}
     if prices:
         more["mitigations"] = [one.to_dict() for one in prices]
     page = writer.write_folder(found, named, kept, more)
@@ -133,6 +136,8 @@ def run_sweep(
         print_prices(prices)
     if stopped:
         typer.echo(f"stopped with {len(rungs)} of {len(chosen)} populations; the same command goes on")
+    elif untried:
+        typer.echo(f"stopped with {untried} mitigations left to try; the same command goes on")
     typer.echo(str(page))
 
 
@@ -141,11 +146,12 @@ def line(progress: LadderProgress) -> str:
 
     >>> from types import SimpleNamespace
     >>> line(SimpleNamespace(seconds=61, level=1, levels=4, sparsity=0.5, epoch=3, epochs=20, loss=0.25,
-    ...      examples_per_second=1500.0, seconds_left=120.0))
+    ...      examples_per_second=1500.0, seconds_left=120.0, what=""))
     '   1:01  level 2 of 4 (50 % zeros), epoch 3 of 20, 1.50 k examples/s, loss 0.2500, 2:00 left'
     """
+    place, zeros = f"{progress.level + 1} of {progress.levels}", f"{100 * progress.sparsity:g} % zeros"
     words = [
-        f"level {progress.level + 1} of {progress.levels} ({100 * progress.sparsity:g} % zeros)",
+        f"mitigation {place} ({progress.what})" if progress.what else f"level {place} ({zeros})",
         f"epoch {progress.epoch} of {progress.epochs}", f"{short_count(progress.examples_per_second)} examples/s",
         f"loss {progress.loss:.4f}", f"{clock(progress.seconds_left)} left",
     ]  # fmt: skip

@@ -87,6 +87,7 @@ class LadderProgress:
         examples_per_second: of all members together, by the last epochs of this process.
         seconds: since the start of this process.
         seconds_left: an estimate.
+        what: is done to the population at work beside pruning it, or "".
     """
 
     level: int
@@ -98,6 +99,7 @@ class LadderProgress:
     examples_per_second: float
     seconds: float
     seconds_left: float
+    what: str = ""
 
 
 def train_ladder(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +16,7 @@ from selftaught.audit.exemplars import taxicab
 from selftaught.audit.population import Population
 from selftaught.audit.price import Price, group_offsets, price, shift_groups
 from selftaught.compress import prunable, prune_weights
-from selftaught.errors import InputError
+from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.plans.ladder import LadderProgress, Network, Rung, train_ladder
 from selftaught.seeds import rng_for, seed_for
@@ -40,6 +43,8 @@ def mitigations(
     groups: Sequence[str] = (),
     top: float = 0.1,
     weight: float = WEIGHT,
+    folder: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
     on_progress: Callable[[LadderProgress], str | None] | None = None,
 ) -> tuple[Price, ...]:
     """Try what may protect the examples that pruning moves, and price each.
@@ -56,10 +61,12 @@ def mitigations(
         groups: columns to watch; the first one has the thresholds.
         top: share of the examples that counts as found.
         weight: of the found training examples, and how often they are shown.
-        on_progress: as for `train_ladder`; "stop" ends with what is done.
+        folder: where each population is kept when it is done; what was killed goes on after the last one.
+        fresh: start over, whatever the folder holds.
+        on_progress: as for `train_ladder`, with the name of what is tried; "stop" ends with what is done.
 
     Raises:
-        InputError: a mitigation is unknown, or the weight is not above 1.
+        InputError: a mitigation is unknown, the weight is not above 1, or the folder cannot be written.
     """
     for one in which:
         if one not in MITIGATIONS:
@@ -73,6 +80,7 @@ def mitigations(
     base = [one.population.take(judged) for one in (dense, pruned)]
     listed = moved_most(dense, pruned, train, top=top)
     found = []
+    began = time.perf_counter()
     for number, name in enumerate(which):
         if name == "thresholds":
             told = "thresholds" + (f" a value of {groups[0]}" if groups else "")
@@ -95,10 +103,15 @@ def mitigations(
         seed = seed_for(config.seed, "mitigation", number) % 2**31
         # Shown more often, they make an epoch longer: the number of steps is held.
         steps = config.steps or (config.planned_epochs or 1) * -(-len(train) // config.batch_size)
-        rungs = train_ladder(
-            data, kept, network, levels=(level,), models=models, on_progress=on_progress,
-            config=config.model_copy(update={"seed": seed, "epochs": None, "steps": steps}), **options,
-        )  # fmt: skip
+        options |= {
+            "levels": (level,), "models": models, "on_progress": _telling(on_progress, told, number, len(which), began),
+            "config": config.model_copy(update={"seed": seed, "epochs": None, "steps": steps}),
+            "folder": None if folder is None else Path(folder).expanduser() / name.replace(" ", "-"),
+        }  # fmt: skip
+        try:
+            rungs = train_ladder(data, kept, network, fresh=fresh, **options)
+        except ResumeError:  # what is there was made from other dense or pruned models
+            rungs = train_ladder(data, kept, network, fresh=True, **options)
         if not rungs:
             break
         after = rungs[0].population.take(judged)
@@ -159,6 +172,21 @@ def layer_densities(models: Sequence[Any], found: Examples, sparsity: float) -> 
             shares = {name: 1.0 if name in dense else factor * raw[name] / names[name] for name in names}
             return {name: min(1.0, max(share, least[name])) for name, share in shares.items()}
         dense |= passing
+
+
+def _telling(
+    on_progress: Callable[[LadderProgress], str | None] | None, what: str, number: int, count: int, began: float
+) -> Callable[[LadderProgress], str | None] | None:
+    """Return a callback for the ladder of one level that is one of several mitigations."""
+    if on_progress is None:
+        return None
+
+    def tell(one: LadderProgress) -> str | None:
+        left = one.seconds_left + (count - number - 1) * (one.seconds + one.seconds_left)
+        now = time.perf_counter() - began
+        return on_progress(replace(one, level=number, levels=count, what=what, seconds=now, seconds_left=left))
+
+    return tell
 
 
 def _with_thresholds(
