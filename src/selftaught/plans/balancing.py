@@ -16,7 +16,7 @@ __all__ = ["balance", "balancing_shift", "last_bias"]
 
 SMOOTHNESS = 50.0  # of the largest drop: a point more weighs half as much again
 PULL = 0.002  # on the squared shift
-STEPS = 300
+STEPS = 100  # at most; the function is smooth and ten are the rule
 
 
 def balance(
@@ -100,14 +100,17 @@ def balancing_shift(
     wanted = means(torch.from_numpy(before / np.float32(fit_temperature(before, labels))))
     scores = torch.from_numpy(after / np.float32(own))
     shift = torch.zeros(classes, requires_grad=True)
-    optimiser = torch.optim.Adam([shift], lr=0.02)
+    optimiser = torch.optim.LBFGS([shift], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def lowered() -> torch.Tensor:
+        drops = (wanted - means(scores + shift))[present]
+        value: torch.Tensor = torch.logsumexp(SMOOTHNESS * drops, 0) / SMOOTHNESS + PULL * shift.square().sum()
+        optimiser.zero_grad()
+        value.backward()
+        return value
+
     with torch.enable_grad():
-        for _ in range(STEPS):
-            drops = (wanted - means(scores + shift))[present]
-            value = torch.logsumexp(SMOOTHNESS * drops, 0) / SMOOTHNESS + PULL * shift.square().sum()
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
+        optimiser.step(lowered)
     found = shift.detach().numpy() * own
     return np.asarray(found - found.mean(), np.float32)
 
