@@ -52,6 +52,56 @@ def test_a_run_from_the_folder_of_a_training(dense: Path, tmp_path: Path, capsys
     assert "iris: 30 examples" in audited
 
 
+OWN = """
+import torch
+from torch import nn
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+"""
+
+
+def test_a_module_of_the_users_is_audited_by_its_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import save_file
+
+    from selftaught import load
+    from selftaught.plans import load_source
+    from selftaught.training import evaluate, load_trained
+
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(OWN)
+    source = load_source("own.py:make")
+    save_file(source.model.state_dict(), "dense.safetensors")
+    words = ["compress", "own.py:make", "--weights", "dense.safetensors", "--data", "iris", "--epochs", "1"]
+    assert run([*words, "--out", "small", *QUICK], capsys)[0] == 0
+    small = load_trained("small", make=lambda: source.make(0))
+    assert small[0].out_features == 16
+    words = ["audit", "dense.safetensors", "small", "--make", "own.py:make", "--data"]
+    code, told, _ = run([*words, "iris", "--json"], capsys)
+    found = json.loads(told)
+    assert code == 0
+    held = [k for k, one in enumerate(load("iris").ids) if one in found["ranking"]]
+    rows = load("iris").take(np.array(held))
+    scores = [evaluate(one, rows).correct.mean() for one in (source.model, small)]
+    assert found["accuracy"]["value"] == pytest.approx(scores[1] - scores[0], abs=1e-9)
+    for wrong, match in (
+        (["small", "small"], "made by your function own.py:make; give that function"),
+        (["dense.safetensors", "small"], "holds weights alone"),
+        (["no.safetensors", "small", "--make", "own.py:make"], "there is no file no.safetensors"),
+        (["small", "small", "--make", "make"], "--make wants file.py:function, got 'make'"),
+        (["a.npz", "b.npz", "--make", "own.py:make"], "leave it out, or give models"),
+        ([*words[1:], "wine"], "does not take inputs of shape (13,)"),
+    ):
+        given = wrong if "--data" in wrong else [*wrong, "--data", "iris"]
+        code, out, err = run(["audit", *given], capsys)
+        assert (code, out) == (2, "")
+        assert match in err
+        assert len(err.splitlines()) == 1
+
+
 def test_other_ways_to_be_small(dense: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, words in enumerate((
         ["--prune", "n:m", "--amount", "1:4", "--epochs", "0"], ["--start", "set", "--amount", "0.5"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +11,49 @@ import torch
 from numpy.typing import NDArray
 
 from selftaught.audit.population import Population
-from selftaught.errors import InputError
+from selftaught.errors import InputError, SelftaughtError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
 from selftaught.training import InMemory, evaluate, load_trained
-from selftaught.training.checkpoint import load_tensors
+from selftaught.training.checkpoint import load_tensors, load_weights
+from selftaught.training.resizing import take_shapes
 
 __all__ = ["model_folders", "penultimate", "population_of_models", "seen_ids"]
 
-MODEL, LEDGER = "model.safetensors", "ledger"
+MODEL, LEDGER, WEIGHTS = "model.safetensors", "ledger", ".safetensors"
 
 
 def model_folders(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the folders of trained models: this one, or those in it, sorted by name.
+    """Return the folders of trained models: this one, or those in it, sorted by name; a file of weights is itself one.
 
     Raises:
         InputError: there is none.
     """
     place = Path(folder).expanduser()
+    if place.suffix == WEIGHTS and not place.is_dir():
+        if not place.is_file():
+            raise InputError(f"there is no file {place}")
+        return [place]
     found = [place] if (place / MODEL).is_file() else sorted(one.parent for one in place.glob(f"*/{MODEL}"))
     if not found:
         raise InputError(f"{place} holds no {MODEL}, nor does a folder in it; give what `selftaught train --out` left")
     return found
 
 
-def population_of_models(folders: Sequence[Path], examples: Examples, *, name: str = "population") -> Population:
+def population_of_models(
+    folders: Sequence[Path],
+    examples: Examples,
+    *,
+    name: str = "population",
+    make: Callable[[], torch.nn.Module] | None = None,
+) -> Population:
     """Run trained models over examples.
 
     Args:
         folders: of the models, as `model_folders` gives them.
         examples: with classes.
         name: of the population.
+        make: makes the module of weights alone, and of what `compress` left of a module of the user's.
 
     Raises:
         InputError: a model does not fit the examples.
@@ -49,38 +61,66 @@ def population_of_models(folders: Sequence[Path], examples: Examples, *, name: s
     """
     scores = []
     for folder in folders:
-        model = load_trained(folder)
-        stored = load_tensors(folder / MODEL)
-        classes = list(examples.class_names) if stored is None else stored[1].get("classes")
-        if classes != list(examples.class_names):
+        model = _model(folder, make)
+        stored = load_tensors(folder / MODEL) if folder.is_dir() else None
+        classes = None if stored is None else stored[1].get("classes")
+        if classes is not None and classes != list(examples.class_names):
             raise InputError(f"the model in {folder} knows other classes than the data; read them as for training")
         try:
             found = evaluate(model, examples).scores
-        except (RuntimeError, IndexError):
+        except SelftaughtError:
+            raise
+        except Exception:  # of whatever kind a module of the user's raises
+            found = None
+        if found is None or found.shape[1:] != (examples.num_classes,):
             raise InputError(
                 f"the model in {folder} does not take inputs of shape {examples.inputs.shape[1:]} with "
                 f"{examples.num_classes} classes; read the data as it was trained on them"
-            ) from None
+            )
         scores.append(found)
     return Population.from_logits(np.stack(scores), examples.ids, name)
 
 
-def penultimate(folder: Path, examples: Examples, *, batch_size: int = 1024) -> NDArray[np.float64]:
+def _model(folder: Path, make: Callable[[], torch.nn.Module] | None) -> torch.nn.Module:
+    """Return the model of a folder, or of a file of weights."""
+    if folder.is_dir():
+        return load_trained(folder, make=make)
+    if make is None:
+        raise InputError(
+            f"{folder} holds weights alone; give the function that makes their module, as make= or "
+            "--make file.py:function"
+        )
+    tensors = load_weights(folder)
+    model = take_shapes(make(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def penultimate(
+    folder: Path,
+    examples: Examples,
+    *,
+    batch_size: int = 1024,
+    make: Callable[[], torch.nn.Module] | None = None,
+) -> NDArray[np.float64]:
     """Return what goes into the last linear layer of a trained model, (n, units): an embedding of the examples.
 
     Raises:
         InputError: the model does not fit the examples.
         ResumeError: a file is damaged.
     """
-    model = load_trained(folder)
-    last = [one for one in model.modules() if isinstance(one, torch.nn.Linear)][-1]
+    model = _model(folder, make)
+    linear = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
+    if not linear:
+        raise InputError(f"the model in {folder} has no linear layer, whose inputs would be the embedding")
+    last = linear[-1]
     found: list[torch.Tensor] = []
     hook = last.register_forward_pre_hook(lambda module, given: found.append(given[0].detach()))
     try:
         with torch.no_grad():
             for batch in InMemory(examples, batch_size=batch_size).in_order(batch_size):
                 model(batch.inputs)
-    except (RuntimeError, IndexError):
+    except Exception:
         raise InputError(f"the model in {folder} does not take inputs of shape {examples.inputs.shape[1:]}") from None
     finally:
         hook.remove()
@@ -91,6 +131,8 @@ def seen_ids(folders: Sequence[Path]) -> NDArray[np.str_]:
     """Return the ids that a model was trained or validated on, by the ledgers beside the models."""
     found: set[str] = set()
     for folder in folders:
+        if not folder.is_dir():
+            continue
         ledger = Ledger(folder / LEDGER)
         for measure in ledger.measures[:1]:
             found |= set(ledger.read(measure)["id"].unique().to_list())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from selftaught.audit import Population, Robustness, Sweep
     from selftaught.examples import Examples
 
+    Maker = Callable[[], Any]
+
 __all__ = ["audit_command"]
 
 LEAST_UNSEEN = 30
@@ -35,7 +37,7 @@ def audit_command(
         list[str] | None,
         typer.Argument(
             help="BEFORE and AFTER, or a population a level: predictions as .npz, the folder of a model from "
-            "`selftaught train`, or a folder of such folders. None with --sweep.",
+            "`selftaught train` or `compress`, a folder of such, or weights as .safetensors. None with --sweep.",
             metavar="BEFORE AFTER ...",
             show_default=False,
         ),
@@ -64,6 +66,13 @@ def audit_command(
         bool,
         typer.Option("--corruptions", help="Run both on noisy, blurred, pale or incomplete inputs; models, not .npz."),
     ] = False,
+    make: Annotated[
+        str | None,
+        typer.Option(
+            help="Your function that makes the torch module, for weights alone and for what compress left of it.",
+            metavar="FILE.PY:FUNCTION",
+        ),
+    ] = None,
     paired: Annotated[
         bool,
         typer.Option("--paired", help="Each model after was made from that at its place before, as by compress."),
@@ -146,6 +155,8 @@ def audit_command(
         raise InputError(f"{name} compares two populations, got {len(places)}; give BEFORE and AFTER")
     if corruptions and not all(map(_is_models, places)):
         raise InputError("--corruptions runs models on corrupted inputs; give both as folders of `selftaught train`")
+    if make is not None and not any(map(_is_models, places)):
+        raise InputError("--make makes the modules of folders and weights; leave it out, or give models")
     from selftaught.datasets import load
 
     writer = _Writer(out, [Path(one) for one in (*places, data)])
@@ -168,19 +179,21 @@ def audit_command(
     if paired:
         _require_pairs(places)
         options["paired"] = True
+    maker = _maker(make)
     unseen = _unseen(examples, places)
     named: dict[str, Population] = {}
     for place in places:
         name = place if place not in named else f"{place} ({len(named) + 1})"
-        named[name] = _population(place, examples, unseen, name)
+        named[name] = _population(place, examples, unseen, name, maker)
     _compare(
-        named, unseen, options, writer, places, slices=slices, corruptions=corruptions, as_json=as_json, quiet=quiet
-    )
+        named, unseen, options, writer, places, maker=maker, slices=slices, corruptions=corruptions, as_json=as_json,
+        quiet=quiet,
+    )  # fmt: skip
 
 
 def _compare(
     named: Mapping[str, Population], unseen: Examples, options: Mapping[str, Any], writer: _Writer,
-    places: list[str], *, slices: bool, corruptions: bool, as_json: bool, quiet: bool,
+    places: list[str], *, maker: Maker | None, slices: bool, corruptions: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     from selftaught.audit import audit
     from selftaught.audit import sweep as audit_levels
@@ -191,10 +204,10 @@ def _compare(
         found = audit_levels(list(named.values()), unseen, **options)
         told = found.to_dict()
     else:
-        embedding = _embedding(places[0], unseen) if slices else None
+        embedding = _embedding(places[0], unseen, maker) if slices else None
         single = audit(old, changed[0], unseen, slices=slices, embedding=embedding, **options)
         told = {"data": unseen.name, "before": places[0], "after": places[1], **single.to_dict()}
-        robust = _robust(places, unseen, int(options["seed"])) if corruptions else ()
+        robust = _robust(places, unseen, int(options["seed"]), maker) if corruptions else ()
         if robust:
             told["corruptions"] = [one.to_dict() for one in robust]
     page = None
@@ -257,7 +270,23 @@ class _Writer:
 
 
 def _is_models(place: str) -> bool:
-    return Path(place).expanduser().is_dir()
+    path = Path(place).expanduser()
+    return path.is_dir() or path.suffix == ".safetensors"
+
+
+def _maker(name: str | None) -> Maker | None:
+    """Return the user's function that makes modules, from file.py:function."""
+    if name is None:
+        return None
+    from selftaught.training import require_torch
+
+    require_torch()
+    from selftaught.plans import load_source
+
+    if ":" not in name:
+        raise InputError(f"--make wants file.py:function, got {name!r}")
+    source = load_source(name)
+    return lambda: source.make(0)
 
 
 def _require_pairs(places: list[str]) -> None:
@@ -304,7 +333,7 @@ def _unseen(examples: Examples, places: list[str]) -> Examples:
     return left
 
 
-def _population(place: str, examples: Examples, unseen: Examples, name: str) -> Population:
+def _population(place: str, examples: Examples, unseen: Examples, name: str, make: Maker | None) -> Population:
     if not _is_models(place):
         from dataclasses import replace
 
@@ -313,24 +342,24 @@ def _population(place: str, examples: Examples, unseen: Examples, name: str) -> 
         return replace(load_predictions(place, ids=examples.ids, classes=examples.num_classes), name=name)
     from selftaught.audit.trained import model_folders, population_of_models
 
-    return population_of_models(model_folders(place), unseen, name=name)
+    return population_of_models(model_folders(place), unseen, name=name, make=make)
 
 
-def _robust(places: list[str], examples: Examples, seed: int) -> tuple[Robustness, ...]:
+def _robust(places: list[str], examples: Examples, seed: int, make: Maker | None) -> tuple[Robustness, ...]:
     """Return what became of both populations on corrupted inputs."""
     from selftaught.audit import robustness
 
     before, after = places
     return robustness(
-        lambda data: _population(before, data, data, before), lambda data: _population(after, data, data, after),
-        examples, seed=seed,
+        lambda data: _population(before, data, data, before, make),
+        lambda data: _population(after, data, data, after, make), examples, seed=seed,
     )  # fmt: skip
 
 
-def _embedding(place: str, examples: Examples) -> NDArray[np.float64] | None:
+def _embedding(place: str, examples: Examples, make: Maker | None) -> NDArray[np.float64] | None:
     """Return what goes into the last layer of the first model of a folder; None for predictions."""
     if not _is_models(place):
         return None
     from selftaught.audit import model_folders, penultimate
 
-    return penultimate(model_folders(place)[0], examples)
+    return penultimate(model_folders(place)[0], examples, make=make)

@@ -20,7 +20,7 @@ from selftaught.errors import InputError, did_you_mean
 from selftaught.examples import Examples
 from selftaught.seeds import seed_for
 from selftaught.training.batches import as_inputs
-from selftaught.training.checkpoint import load_plain_tensors, load_tensors, nested
+from selftaught.training.checkpoint import load_tensors, load_weights
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
 from selftaught.training.resizing import take_shapes
@@ -161,7 +161,7 @@ def _from_function(name: str, weights: str | os.PathLike[str] | None) -> Source:
 
     model = make(0)
     if weights is not None:
-        tensors = _weights_in(Path(weights).expanduser())
+        tensors = load_weights(Path(weights).expanduser())
         take_shapes(model, tensors).load_state_dict(tensors)
         shapes = tensors
 
@@ -194,12 +194,6 @@ def _module_of(place: str) -> Any:
     except Exception as error:
         told_error = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{place} cannot be imported ({type(error).__name__}: {told_error})") from None
-
-
-def _weights_in(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file: plain tensors, or a checkpoint's."""
-    found = load_plain_tensors(path)
-    return nested(found, "model.") if found and all(one.startswith("model.") for one in found) else found
 
 
 def _check_numbers(model: nn.Module, name: str) -> None:

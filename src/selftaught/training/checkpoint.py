@@ -13,7 +13,7 @@ import torch
 from selftaught.errors import InputError, MissingExtraError, ResumeError
 from selftaught.writing import write_atomically
 
-__all__ = ["load_plain_tensors", "load_tensors", "nested", "save_tensors", "weights_digest"]
+__all__ = ["load_plain_tensors", "load_tensors", "load_weights", "nested", "save_tensors", "weights_digest"]
 
 _KEY = "selftaught"
 
@@ -70,6 +70,16 @@ def load_plain_tensors(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is no safetensors file ({told}); save the weights as one") from None
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a model's tensors from a safetensors file: plain ones, or those of a checkpoint.
+
+    Raises:
+        InputError: there is no such file, or it is none of that kind.
+    """
+    found = load_plain_tensors(path)
+    return nested(found, "model.") if found and all(one.startswith("model.") for one in found) else found
 
 
 def weights_digest(model: torch.nn.Module) -> str:

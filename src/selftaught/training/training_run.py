@@ -146,17 +146,30 @@ def train(
     return found
 
 
-def load_trained(folder: str | os.PathLike[str]) -> torch.nn.Module:
+def load_trained(
+    folder: str | os.PathLike[str], *, make: Callable[[], torch.nn.Module] | None = None
+) -> torch.nn.Module:
     """Return the model that `train` left in a folder, in evaluation mode; also one that has lost channels since.
 
     It takes inputs as `Examples` hold them in float32: tables as they are, images (n, channels, height, width) from 0
     to 1 where they were stored as uint8.
 
+    Args:
+        folder: of the model.
+        make: the user's function that makes the module, where the model is smaller than one of the user's own. It is
+            not called by a name that a file holds.
+
     Raises:
+        InputError: the model was made by a function and none is given, or by another one.
         ResumeError: there is none, or it is damaged.
     """
     tensors, facts = _stored(Path(folder).expanduser() / MODEL)
-    model = take_shapes(model_of_facts(facts), tensors)
+    if "function" in facts and make is None:
+        raise InputError(
+            f"the model in {folder} was made by your function {facts['function']}; give that function as make=, or as "
+            "--make to selftaught audit"
+        )
+    model = take_shapes(make() if "function" in facts and make else model_of_facts(facts), tensors)
     model.load_state_dict(tensors)
     return model.eval()
 
