@@ -191,6 +191,9 @@ def test_models_and_data_that_do_not_go_together(digits: Examples, iris_like: Ex
     (tmp_path / "narrow.py").write_text(narrow)
     with pytest.raises(InputError, match=r"hidden\.weight in bfloat16, .* in float32; give it \.float\(\)"):
         load_source(f"{tmp_path}/narrow.py:half")
+    (tmp_path / "lazy.py").write_text("from torch import nn\n\ndef make():\n    return nn.LazyLinear(3)\n")
+    with pytest.raises(InputError, match=r"weight without a size .*; run it on an input once before"):
+        load_source(f"{tmp_path}/lazy.py:make")
     (tmp_path / "text.safetensors").write_text("pickle")
     with pytest.raises(InputError, match="no safetensors file"):
         load_source(f"{tmp_path}/mine.py:make", weights=tmp_path / "text.safetensors")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from selftaught.errors import InputError, did_you_mean
 from selftaught.examples import Examples
@@ -198,6 +199,8 @@ def _module_of(place: str) -> Any:
 
 def _check_numbers(model: nn.Module, name: str) -> None:
     for label, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise InputError(f"{name} returns {label} without a size (a lazy layer); run it on an input once before")
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             kind = str(parameter.dtype).removeprefix("torch.")
             raise InputError(f"{name} holds {label} in {kind}, and models are compressed in float32; give it .float()")
