@@ -17,9 +17,22 @@ from selftaught.audit import seen_ids
 from selftaught.errors import InputError, ResumeError
 from selftaught.examples import Examples
 from selftaught.ledger import Ledger
-from selftaught.plans import Channels, FineTune, Judging, Plan, compress, divide, headline, load_source
+from selftaught.plans import (
+    Channels,
+    FineTune,
+    Judging,
+    Plan,
+    Rewind,
+    SparseStart,
+    Supermask,
+    compress,
+    divide,
+    headline,
+    load_source,
+    run_plan,
+)
 from selftaught.plans.comparison import rates
-from selftaught.training import Progress, TrainConfig, evaluate, load_trained
+from selftaught.training import SGD, Progress, TrainConfig, evaluate, load_trained
 from tests.plans.conftest import quick
 
 PLAN = Plan(steps=(Channels(ratio=0.5), FineTune(training=TrainConfig(epochs=2, device="cpu"))))
@@ -116,6 +129,32 @@ def test_another_run_does_not_take_over_what_an_earlier_one_left(digits: Example
     anew = compress(two, digits, plan, out=out, judging=quick(), resume=False).made.model.state_dict()
     fresh = compress(two, digits, plan, out=tmp_path / "other", judging=quick()).made.model.state_dict()
     assert all(torch.equal(anew[key], fresh[key]) for key in fresh)
+
+
+@pytest.mark.parametrize("step", [SparseStart(method="set", amount=0.5), Rewind(amount=0.5), Supermask(amount=0.5)])
+def test_what_begins_anew_sees_its_inputs_as_the_trained_one_does(
+    trained: Path, digits: Examples, step: SparseStart | Rewind | Supermask
+) -> None:
+    """A folder does not hold the training data, from which the scaling of the inputs was made: that is kept."""
+    source = load_source(str(trained))
+    known, new = (dict(one.named_buffers()) for one in (source.model, source.make(1)))
+    assert known.keys() == new.keys()
+    assert all(torch.equal(one, new[name]) for name, one in known.items())
+    tune = FineTune(training=TrainConfig(epochs=40, device="cpu", optimiser=SGD(lr=0.1)))
+    made = run_plan(source.model, digits.take(np.arange(450)), Plan(steps=(step, tune)), make=source.make)
+    assert evaluate(made.model.eval(), digits.take(np.arange(450, 600))).score > 0.8
+
+
+def test_a_smaller_model_begins_anew_at_its_own_widths(trained: Path, digits: Examples, tmp_path: Path) -> None:
+    compress(load_source(str(trained)), digits, PLAN, out=tmp_path / "small", judging=quick())
+    small = load_source(str(tmp_path / "small"))
+    first, second = (dict(small.make(seed).named_parameters()) for seed in (1, 2))
+    for name, one in small.model.named_parameters():
+        assert first[name].shape == one.shape
+        assert not torch.equal(first[name], one)
+        assert not torch.equal(first[name], second[name])
+        bound = (6 / (1 + 5) / one.shape[1]) ** 0.5 if one.ndim > 1 else None  # torch's own for linear layers
+        assert bound is None or 0.8 * bound < float(first[name].detach().abs().max()) <= bound
 
 
 MODEL_FILE = """

@@ -24,7 +24,7 @@ from selftaught.training.batches import as_inputs
 from selftaught.training.checkpoint import load_tensors, load_weights
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
-from selftaught.training.resizing import take_shapes
+from selftaught.training.resizing import new_in_shapes, take_shapes
 from selftaught.training.training_run import MODEL, RESULT, load_trained, model_of_facts
 
 __all__ = ["Source", "check_classes", "check_fit", "load_source"]
@@ -136,7 +136,7 @@ def _from_folder(name: str, folder: Path) -> Source:
         result = {}
 
     def make(seed: int) -> nn.Module:
-        return take_shapes(model_of_facts(facts, seed=seed), found[0])
+        return new_in_shapes(model_of_facts(facts, seed=seed), found[0], seed=seed)
 
     return Source(name, load_trained(folder), make, facts, folder, result if isinstance(result, dict) else {})
 
@@ -167,7 +167,7 @@ def _from_function(name: str, weights: str | os.PathLike[str] | None) -> Source:
         shapes = tensors
 
         def resized(seed: int) -> nn.Module:
-            return take_shapes(make(seed), shapes)
+            return new_in_shapes(make(seed), shapes, seed=seed)
 
         return Source(name, model, resized, {"function": name})
     return Source(name, model, make, {"function": name})

@@ -9,9 +9,12 @@ import torch
 from torch import nn
 
 from selftaught.errors import InputError
+from selftaught.seeds import seed_for
+from selftaught.training.random_state import own_random_state
 
-__all__ = ["put_numbers_right", "replace_tensors", "take_shapes"]
+__all__ = ["new_in_shapes", "put_numbers_right", "replace_tensors", "take_shapes"]
 
+_RUNNING = (nn.modules.batchnorm._NormBase,)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -45,6 +48,48 @@ def take_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> nn.Mod
         kept = isinstance(one, nn.Parameter)
         replaced[id(one)] = nn.Parameter(fresh, requires_grad=one.requires_grad) if kept else fresh
     replace_tensors(model, replaced)
+    return model
+
+
+def new_in_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, seed: int) -> nn.Module:
+    """Give a new module the shapes of a trained one and its constants, in place, and keep its weights new.
+
+    Where a shape differs weights are drawn anew. Buffers are taken over, such as the mean and deviation that inputs are
+    scaled by; running statistics of normalisations are not.
+
+    Args:
+        model: with new weights, as wide as it was built.
+        tensors: name of a parameter or buffer -> the trained one's.
+        seed: of what is drawn.
+
+    Raises:
+        InputError: names or numbers of axes differ, or a layer of another width cannot draw its weights.
+
+    >>> layer = new_in_shapes(nn.Linear(4, 3), {"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, seed=0)
+    >>> layer.weight.shape, bool(layer.weight.any())
+    (torch.Size([2, 4]), True)
+    """
+    resized = {
+        name: part for name, part in model.named_modules()
+        if any(own.shape != tensors.get(f"{name}.{key}" if name else key, own).shape
+               for key, own in (*part._parameters.items(), *part._buffers.items()) if own is not None)
+    }  # fmt: skip
+    take_shapes(model, tensors)
+    with own_random_state(torch.device("cpu"), seed_for(seed, "weights", "resized")):
+        for name, part in resized.items():
+            draw = getattr(part, "reset_parameters", None)
+            if draw is None:
+                raise InputError(
+                    f"{name or 'the model'} ({type(part).__name__}) has another width than it is built with, and no "
+                    "reset_parameters to draw new weights; begin with the model as it was before"
+                )
+            draw()
+    for name, part in model.named_modules():
+        if not isinstance(part, _RUNNING):
+            for key, own in part._buffers.items():
+                stored = tensors.get(f"{name}.{key}" if name else key)
+                if own is not None and stored is not None:
+                    own.copy_(stored)
     return model
 
 
