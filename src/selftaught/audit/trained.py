@@ -16,7 +16,7 @@ from selftaught.examples import Examples
 from selftaught.ledger import Ledger
 from selftaught.training import InMemory, evaluate, load_trained
 from selftaught.training.checkpoint import load_tensors, load_weights
-from selftaught.training.resizing import take_shapes
+from selftaught.training.resizing import with_tensors
 
 __all__ = ["model_folders", "penultimate", "population_of_models", "seen_ids"]
 
@@ -90,10 +90,7 @@ def _model(folder: Path, make: Callable[[], torch.nn.Module] | None) -> torch.nn
             f"{folder} holds weights alone; give the function that makes their module, as make= or "
             "--make file.py:function"
         )
-    tensors = load_weights(folder)
-    model = take_shapes(make(), tensors)
-    model.load_state_dict(tensors)
-    return model.eval()
+    return with_tensors(make(), load_weights(folder))
 
 
 def penultimate(

@@ -24,7 +24,7 @@ from selftaught.training.batches import as_inputs
 from selftaught.training.checkpoint import load_tensors, load_weights
 from selftaught.training.evaluation import run_model
 from selftaught.training.random_state import own_random_state
-from selftaught.training.resizing import new_in_shapes, take_shapes
+from selftaught.training.resizing import new_in_shapes, with_tensors
 from selftaught.training.training_run import MODEL, RESULT, load_trained, model_of_facts
 
 __all__ = ["Source", "check_classes", "check_fit", "load_source"]
@@ -163,13 +163,11 @@ def _from_function(name: str, weights: str | os.PathLike[str] | None) -> Source:
     model = make(0)
     if weights is not None:
         tensors = load_weights(Path(weights).expanduser())
-        take_shapes(model, tensors).load_state_dict(tensors)
-        shapes = tensors
 
         def resized(seed: int) -> nn.Module:
-            return new_in_shapes(make(seed), shapes, seed=seed)
+            return new_in_shapes(make(seed), tensors, seed=seed)
 
-        return Source(name, model, resized, {"function": name})
+        return Source(name, with_tensors(model, tensors), resized, {"function": name})
     return Source(name, model, make, {"function": name})
 
 

@@ -12,9 +12,8 @@ from selftaught.errors import InputError
 from selftaught.seeds import seed_for
 from selftaught.training.random_state import own_random_state
 
-__all__ = ["new_in_shapes", "put_numbers_right", "replace_tensors", "take_shapes"]
+__all__ = ["new_in_shapes", "put_numbers_right", "replace_tensors", "take_shapes", "with_tensors"]
 
-_RUNNING = (nn.modules.batchnorm._NormBase,)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -51,6 +50,20 @@ def take_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> nn.Mod
     return model
 
 
+def with_tensors(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Give a module these tensors and their shapes, in place; return it, in evaluation mode.
+
+    Args:
+        model: a module of the same class, as wide as it was built.
+        tensors: name of a parameter or buffer -> tensor; the numbers of axes stay.
+
+    Raises:
+        InputError: names or numbers of axes differ.
+    """
+    take_shapes(model, tensors).load_state_dict(tensors)
+    return model.eval()
+
+
 def new_in_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, seed: int) -> nn.Module:
     """Give a new module the shapes of a trained one and its constants, in place, and keep its weights new.
 
@@ -71,8 +84,8 @@ def new_in_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, seed
     """
     resized = {
         name: part for name, part in model.named_modules()
-        if any(own.shape != tensors.get(f"{name}.{key}" if name else key, own).shape
-               for key, own in (*part._parameters.items(), *part._buffers.items()) if own is not None)
+        if any(own.shape != tensors.get(key, own).shape
+               for key, own in (*part.named_parameters(name, recurse=False), *part.named_buffers(name, recurse=False)))
     }  # fmt: skip
     take_shapes(model, tensors)
     with own_random_state(torch.device("cpu"), seed_for(seed, "weights", "resized")):
@@ -85,11 +98,9 @@ def new_in_shapes(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, seed
                 )
             draw()
     for name, part in model.named_modules():
-        if not isinstance(part, _RUNNING):
-            for key, own in part._buffers.items():
-                stored = tensors.get(f"{name}.{key}" if name else key)
-                if own is not None and stored is not None:
-                    own.copy_(stored)
+        if not isinstance(part, nn.modules.batchnorm._NormBase):
+            for key, own in part.named_buffers(name, recurse=False):
+                own.copy_(tensors.get(key, own))
     return model
 
 

@@ -27,7 +27,7 @@ from selftaught.training.evaluation import Evaluation, evaluate
 from selftaught.training.fitting import Fitted, Progress, fit
 from selftaught.training.models import ModelName, make_model, mlp, small_cnn
 from selftaught.training.outcomes import RecordOutcomes
-from selftaught.training.resizing import take_shapes
+from selftaught.training.resizing import with_tensors
 from selftaught.training.run import Run
 from selftaught.writing import write_atomically
 
@@ -164,14 +164,14 @@ def load_trained(
         ResumeError: there is none, or it is damaged.
     """
     tensors, facts = _stored(Path(folder).expanduser() / MODEL)
-    if "function" in facts and make is None:
+    if "function" not in facts:
+        return with_tensors(model_of_facts(facts), tensors)
+    if make is None:
         raise InputError(
             f"the model in {folder} was made by your function {facts['function']}; give that function as make=, or as "
             "--make to selftaught audit"
         )
-    model = take_shapes(make() if "function" in facts and make else model_of_facts(facts), tensors)
-    model.load_state_dict(tensors)
-    return model.eval()
+    return with_tensors(make(), tensors)
 
 
 def model_of_facts(facts: Mapping[str, Any], *, seed: int = 0) -> torch.nn.Module:
