@@ -322,7 +322,7 @@ def _identity(
     given = weights if weights is None or isinstance(weights, Mapping) else np.asarray(weights).tolist()
     told = {
         "models": models, "pruning": [start, end, every], "settings": config.model_dump(mode="json"),
-        "network": _hashed(str(build(0))), "data": _hashed([_digest(train), _digest(kept)]),
+        "network": _hashed(str(build(0))), "data": _hashed([[one.digest(), *one.class_names] for one in (train, kept)]),
         "weights": None if given is None else _hashed(dict(given) if isinstance(given, Mapping) else given),
         "soft targets": None if soft_targets is None else _hashed(np.asarray(soft_targets).tolist()),
         "densities": None if densities is None else _hashed({f"{k:g}": dict(v) for k, v in densities.items()}),
@@ -330,11 +330,6 @@ def _identity(
     }  # fmt: skip
     found: dict[str, Any] = json.loads(json.dumps(told))
     return found
-
-
-def _digest(examples: Examples) -> list[Any]:
-    labels = None if examples.labels is None else examples.labels.tolist()
-    return [examples.ids.tolist(), labels, list(examples.class_names)]
 
 
 def _hashed(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -151,17 +152,12 @@ class TargetSearch:
         for one in self._by_layer(list(found.values())):
             found.setdefault(one.widths, one)
         ranked = sorted(found.values(), key=lambda one: -one.score)
-        sure: list[Candidate] = []
-        closest_of_all = (float("inf"), ranked[0])
-        for one in ranked:
-            if len(sure) == most:
-                break
-            share = self._share(dict(cast("dict[str, float]", one.step.ratio)), rounds=SURE_ROUNDS)
-            if share <= 1:
-                sure.append(one)
-            elif share < closest_of_all[0]:
-                closest_of_all = (share, one)
-        return sure or [closest_of_all[1]]  # none held when it was timed for longer: what was nearest to it
+
+        def for_sure(one: Candidate) -> float:  # timed for longer, once
+            return self._share(cast("dict[str, float]", one.step.ratio), rounds=SURE_ROUNDS)
+
+        sure = list(itertools.islice((one for one in ranked if for_sure(one) <= 1), most))
+        return sure or [min(ranked, key=for_sure)]
 
     def _budgets(self) -> dict[str, Budget]:
         inputs = self.sample[:2]
