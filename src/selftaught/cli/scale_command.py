@@ -125,15 +125,16 @@ def _scaled(
     }
     units = {"flops": "flops", "macs": "MACs", "params": "parameters", "ms": f"ms ({device}, batch {batch})"}
     ((name, (value, multiple)),) = given.items()
-    own = float(costs[name](network))
-    if name == "ms" and multiple:  # a multiple of a time holds whatever else the machine does meanwhile
+    cost, budget = costs[name], value
+    if multiple:
+        own = float(cost(network))
+        budget = value * own
+        if name == "ms":  # a multiple of a time holds whatever else the machine does meanwhile
 
-        def beside(one: Any) -> float:
-            return own if one is network else own * latency_ratio(one, network, batch_size=batch, device=device)
+            def cost(one: Any) -> float:
+                return own if one is network else own * latency_ratio(one, network, batch_size=batch, device=device)
 
-        costs["ms"] = beside
-    budget = value * own if multiple else value
-    return scale_to(network, budget, cost=costs[name], rule=_rule(rule), unit=units[name], shrink=shrink)
+    return scale_to(network, budget, cost=cost, rule=_rule(rule), unit=units[name], shrink=shrink)
 
 
 def _rule(text: str | None) -> Any:
