@@ -53,11 +53,9 @@ def test_a_run_from_the_folder_of_a_training(dense: Path, tmp_path: Path, capsys
 
 
 OWN = """
-import torch
 from torch import nn
 
 def make():
-    torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
 """
 
@@ -74,7 +72,8 @@ def test_a_module_of_the_users_is_audited_by_its_function(
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(OWN)
     source = load_source("own.py:make")
-    save_file(source.model.state_dict(), "dense.safetensors")
+    dense = source.make(1)  # other weights than the function gives by itself
+    save_file(dense.state_dict(), "dense.safetensors")
     words = ["compress", "own.py:make", "--weights", "dense.safetensors", "--data", "iris", "--epochs", "1"]
     assert run([*words, "--out", "small", *QUICK], capsys)[0] == 0
     small = load_trained("small", make=lambda: source.make(0))
@@ -85,7 +84,8 @@ def test_a_module_of_the_users_is_audited_by_its_function(
     assert code == 0
     held = [k for k, one in enumerate(load("iris").ids) if one in found["ranking"]]
     rows = load("iris").take(np.array(held))
-    scores = [evaluate(one, rows).correct.mean() for one in (source.model, small)]
+    scores = [evaluate(one, rows).correct.mean() for one in (dense, small)]
+    assert scores[0] != evaluate(source.model, rows).correct.mean()
     assert found["accuracy"]["value"] == pytest.approx(scores[1] - scores[0], abs=1e-9)
     for wrong, match in (
         (["small", "small"], "made by your function own.py:make; give that function"),
